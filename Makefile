@@ -1,0 +1,25 @@
+# What builds and proves berth. CI runs `make check`; the README's second
+# command runs `make test` by its plain name, go test ./...
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+.PHONY: check test race lint vuln bench guests fuzz
+
+check: lint test race
+
+test:
+	go test ./...
+
+# Everything that shares state, under the race detector.
+race:
+	go test -race -short ./abi/... ./cmd/... ./host/... ./registry/...
+
+lint:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+# Needs the vulnerability database on the network.
+vuln:
+	go run $(GOVULNCHECK) ./...

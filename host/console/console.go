@@ -1,0 +1,135 @@
+// Package console is the owner's side of the server: the listener that
+// answers the JSON API, health and metrics. It knows how a request is
+// authenticated, decoded, answered and described; what the actions do is
+// handed to it as [Route] values by whoever wires the server.
+//
+// The site's visitors never reach it: it has a listener and an origin of its own.
+package console
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Prefix is where the JSON API begins.
+const Prefix = "/api/v1"
+
+// Options of a [Console].
+type Options struct {
+	Log     *slog.Logger
+	Tokens  Tokens              // who may call the API
+	Metrics prometheus.Gatherer // answers /metrics
+	// Ready reports why the server can't serve the site yet; nil: it can.
+	Ready func() error
+	// Hosts are the names and addresses under which the console may be
+	// called, beside loopback ones. A request for another is refused, so that
+	// no page elsewhere reaches it through a name that it made point here.
+	Hosts []string
+	// Explain turns an error of an action into what the caller may read. It
+	// returns nil for one that it doesn't know, which becomes "internal error".
+	Explain func(error) *Error
+}
+
+// A Console answers the owner's requests. Make one with [New].
+type Console struct {
+	opts    Options
+	routes  []Route
+	handler http.Handler
+}
+
+// New returns a console with the given routes.
+func New(opts Options, routes []Route) *Console {
+	c := &Console{opts: opts, routes: routes}
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		mux.Handle(r.Method+" "+Prefix+r.Path, c.authenticate(r.Scope, c.serve(r)))
+	}
+	mux.Handle("GET "+Prefix+"/openapi.json", c.authenticate(ScopeRead, http.HandlerFunc(c.openAPI)))
+	mux.Handle("GET /metrics", c.authenticate(ScopeRead, promhttp.HandlerFor(opts.Metrics, promhttp.HandlerOpts{})))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", c.ready)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		c.fail(w, r, &Error{Status: http.StatusNotFound, Code: "not_found", Message: "there is no " + r.Method + " " + r.URL.Path,
+			Hint: "GET " + Prefix + "/openapi.json lists what there is"})
+	})
+	c.handler = c.recoverPanics(c.checkHost(http.NewCrossOriginProtection().Handler(secureHeaders(mux))))
+	return c
+}
+
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
+
+func (c *Console) ready(w http.ResponseWriter, _ *http.Request) {
+	if err := c.opts.Ready(); err != nil {
+		writeText(w, http.StatusServiceUnavailable, err.Error())
+		return
+	}
+	writeText(w, http.StatusOK, "ready")
+}
+
+func writeText(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text + "\n")) // the reader may be gone
+}
+
+// checkHost refuses requests for a host name that isn't the console's.
+func (c *Console) checkHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if host := hostname(r.Host); !isLoopback(host) && !slices.Contains(c.opts.Hosts, host) {
+			c.fail(w, r, &Error{Status: http.StatusMisdirectedRequest, Code: "wrong_host",
+				Message: "the console does not answer for this host name", Hint: "add it with berth serve --console-host"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func hostname(hostport string) string {
+	if host, _, err := net.SplitHostPort(hostport); err == nil {
+		return strings.ToLower(host)
+	}
+	return strings.ToLower(strings.Trim(hostport, "[]"))
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func secureHeaders(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (c *Console) recoverPanics(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			c.opts.Log.Error("console panicked", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+			c.fail(w, r, &Error{Status: http.StatusInternalServerError, Code: "internal", Message: "internal error"})
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
