@@ -5,19 +5,35 @@
 // It knows nothing of HTTP, packages or sites. What a guest may call is a set
 // of [abi.Dialect]s given to [New]; what a call is about is the state that the
 // caller attaches to it.
+//
+// The way of a module: [Engine.Prepare] once at install, in a child process;
+// [Engine.Load] when it is needed, from the disk; [Module.Pool] for each
+// deployment; [Pool.Do] or [Pool.Command] for each call.
 package engine
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os/exec"
-	"time"
+	"runtime"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/berth-host/berth/abi"
 )
+
+// features are what modules may use of WebAssembly: version 2.0 and what
+// compilers emit today without being asked. Exceptions stay out: wazero copies
+// the whole call stack at each try, which a guest can turn into any amount of
+// host memory. Threads stay out: a guest that waits for itself cannot be
+// stopped.
+const features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experimental.CoreFeaturesExtendedConst
 
 // Options configure an [Engine].
 type Options struct {
@@ -29,94 +45,90 @@ type Options struct {
 	Compiler func(ctx context.Context) *exec.Cmd
 	// Dialects that guests may speak. A module speaks the first one whose
 	// required entries it exports; one that exports _start is a command.
+	// A dialect without required entries only adds host functions.
 	Dialects []*abi.Dialect
 	Log      *slog.Logger
 }
 
-// Isolation says what of an instance a request may see of earlier ones.
-type Isolation string
+// An Engine compiles, keeps and runs modules. All its methods may be called
+// at once from many goroutines.
+type Engine struct {
+	dialects []*abi.Dialect
+	compiler func(ctx context.Context) *exec.Cmd
+	log      *slog.Logger
 
-const (
-	IsolationRequest Isolation = "request" // each call starts from the module's first state
-	IsolationShared  Isolation = "shared"  // state stays between calls of one instance
-)
+	cache   *cache
+	native  wazero.CompilationCache
+	runtime wazero.Runtime
+	offered map[string]signature // by the host, by "module.function"
 
-// Limits bound what the instances of one pool may use. Zero fields take the
-// value of [DefaultLimits].
-type Limits struct {
-	Memory    int64         // bytes of linear memory of one instance
-	Timeout   time.Duration // wall time of one call, waiting for an instance included
-	Compute   time.Duration // time in the guest of one call, blocking host functions excluded
-	Instances int           // calls at once
-	Queue     int           // calls that may wait for an instance
-	HostCalls int           // host function calls of one call
+	child     childLimits
+	compiling chan struct{} // one token for each compiler that may run
+	preparing singleflight.Group
+	loading   singleflight.Group
+
+	// life ends when the engine is closed: work that several callers wait for
+	// hangs on it and not on the first of them.
+	life context.Context
+	end  context.CancelFunc
+
+	mu      sync.Mutex
+	modules map[string]*Module // loaded, by hash
+	pools   map[*Pool]bool     // open
+	closed  bool
 }
 
-// DefaultLimits hold where neither manifest nor owner says otherwise.
-var DefaultLimits = Limits{
-	Memory:    64 << 20,
-	Timeout:   30 * time.Second,
-	Compute:   10 * time.Second,
-	Instances: 16,
-	Queue:     256,
-	HostCalls: 1_000_000,
+// New returns an engine over the given cache folder.
+func New(ctx context.Context, options Options) (*Engine, error) {
+	e := &Engine{
+		dialects:  options.Dialects,
+		compiler:  options.Compiler,
+		log:       options.Log,
+		child:     defaultChildLimits,
+		compiling: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		modules:   map[string]*Module{},
+		pools:     map[*Pool]bool{},
+	}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if e.cache, err = openCache(ctx, options.CacheDir); err != nil {
+		return nil, fmt.Errorf("compiled code in %s: %w", options.CacheDir, err)
+	}
+	if e.native, err = wazero.NewCompilationCacheWithDir(e.cache.dir); err != nil {
+		return nil, fmt.Errorf("compiled code in %s: %w", e.cache.dir, err)
+	}
+	e.runtime = wazero.NewRuntimeWithConfig(ctx, runtimeConfig(e.native))
+	e.life, e.end = context.WithCancel(context.WithoutCancel(ctx))
+	if e.offered, err = offer(ctx, e.runtime, e.dialects); err != nil {
+		return nil, errors.Join(err, e.Close(ctx))
+	}
+	return e, nil
 }
 
-// PoolConfig describes a pool.
-type PoolConfig struct {
-	Name      string // for errors and logs, such as "foobar.example/foobar@v3.5.0"
-	Isolation Isolation
-	Limits    Limits
-	// Output receives each line that guests write to standard output (unless
-	// it is the answer of a command) and standard error. It may be called from
-	// many goroutines at once.
-	Output func(line string)
+// runtimeConfig is the same for the process that compiles and the one that
+// runs: a difference would change the code or its name in the cache.
+func runtimeConfig(native wazero.CompilationCache) wazero.RuntimeConfig {
+	return wazero.NewRuntimeConfig().WithCoreFeatures(features).WithCompilationCache(native)
 }
 
-// A Command is one run of a module that exports _start.
-type Command struct {
-	Args, Env []string // Env as KEY=value
-	Stdin     io.Reader
-	Stdout    io.Writer
+// Close closes the pools that are still open, waiting for their calls, and
+// gives everything back. If ctx ends while calls still run, the engine stays:
+// code must not vanish under a running guest.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	e.closed = true
+	open := make([]*Pool, 0, len(e.pools))
+	for p := range e.pools {
+		open = append(open, p)
+	}
+	e.mu.Unlock()
+	e.end()
+	for _, p := range open {
+		if err := p.Close(ctx); err != nil {
+			return err
+		}
+	}
+	return errors.Join(e.runtime.Close(ctx), e.native.Close(ctx))
 }
-
-// Shape is what a module looks like from outside.
-type Shape struct {
-	Dialect string   // name of the dialect it speaks, "command" for a WASI command, "" for none
-	Imports []string // "module.function", sorted
-	Exports []string // functions, sorted
-	Memory  int64    // bytes of linear memory at start
-	Size    int64    // bytes of the module
-}
-
-// Stats of a pool, as it stands now.
-type Stats struct {
-	Idle, Busy, Waiting int
-	Memory              int64 // bytes of linear memory of all instances
-	Calls, Traps        uint64
-	Timeouts            uint64
-	Rejected            uint64 // calls that found the queue full
-	Created             uint64 // instances
-}
-
-// Errors that callers branch on.
-var (
-	ErrBusy     = errors.New("too many requests are waiting")           // the queue of a pool is full
-	ErrClosed   = errors.New("the deployment was closed")               // the pool was closed
-	ErrTimeout  = errors.New("the time limit was reached")              // wall or compute time
-	ErrRefused  = errors.New("the module is refused")                   // by the scan; see [RefusedError]
-	ErrNotFound = errors.New("the compiled module is not in the cache") // Load without source
-)
-
-// A Trap is a call that a guest did not finish.
-type Trap struct {
-	Pool  string
-	Cause error  // what happened; errors.Is(t, ErrTimeout) for a time limit
-	Stack string // symbolised, innermost frame first, one frame a line; may be empty
-}
-
-func (t *Trap) Error() string { return fmt.Sprintf("%s: %v", t.Pool, t.Cause) }
-func (t *Trap) Unwrap() error { return t.Cause }
-
-// A RefusedError says why a module is not run. Every fault found is listed.
-type RefusedError struct{ Reasons []string }

@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/tetratelabs/wazero/api"
+)
+
+// epoch is where the engine's clock starts. A duration since a fixed moment
+// costs half of what a time.Time does, and calls read it several times.
+var epoch = time.Now()
+
+func clock() time.Duration { return time.Since(epoch) }
+
+// yieldEvery is how long a guest computes before others get the processor.
+// Each tick is a point where Go's collector can stop the goroutine anyway.
+const yieldEvery = time.Millisecond
+
+// A budget is what one call may use, on the engine's clock.
+type budget struct {
+	started   time.Duration // of running, after any wait for an instance
+	deadline  time.Duration
+	wall      time.Duration // the limit that led to the deadline
+	compute   time.Duration
+	waited    time.Duration // in blocking host functions
+	yielded   time.Duration // when others were last let in
+	hostCalls int           // left
+}
+
+func newBudget(ctx context.Context, l *Limits) budget {
+	now := clock()
+	b := budget{started: now, wall: l.Timeout, compute: l.Compute, yielded: now, hostCalls: l.HostCalls}
+	if at, ok := ctx.Deadline(); ok {
+		b.wall = min(b.wall, time.Until(at))
+	}
+	b.deadline = now + b.wall
+	return b
+}
+
+// blocked takes the time from start to end out of the compute time.
+func (b *budget) blocked(start, end time.Duration) {
+	b.waited += end - start
+	b.yielded = end
+}
+
+// exceeded says which time limit the call has reached, if any.
+func (b *budget) exceeded(now time.Duration) error {
+	switch {
+	case now >= b.deadline:
+		return fmt.Errorf("%w: %v of wall time", ErrTimeout, b.wall.Round(time.Millisecond))
+	case now-b.started-b.waited >= b.compute:
+		return fmt.Errorf("%w: %v of compute time", ErrTimeout, b.compute.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// tickFunction is what metered code calls every so often.
+var tickFunction = function{"berth_meter", "tick"}
+
+// tick ends a call that has used up its time, and lets others in.
+func tick(ctx context.Context, _ api.Module, _ []uint64) {
+	in := instanceOf(ctx)
+	now := in.check()
+	if in.stackBytes() > maxStack {
+		in.halt(ErrStackOverflow)
+	}
+	if now-in.budget.yielded >= yieldEvery {
+		runtime.Gosched()
+		in.budget.yielded = clock()
+	}
+}

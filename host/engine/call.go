@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+
+	"github.com/berth-host/berth/abi"
+)
+
+// Do runs fn with an instance that nobody else uses meanwhile. state is what
+// the dialect's host functions find in [abi.Guest.State].
+//
+// The call, with its wait for an instance, ends at the deadline of ctx or
+// after the pool's limit. A guest that fails ends in a [*Trap], which
+// [abi.Guest.Invoke] returns and fn should pass on; its instance is thrown
+// away. Other errors are [ErrBusy], [ErrClosed], [ErrTimeout] for a call that
+// never got an instance, the error of ctx, and what fn itself returns.
+func (p *Pool) Do(ctx context.Context, state any, fn func(g abi.Guest) error) error {
+	if len(p.module.entries) == 0 {
+		return fmt.Errorf("%s: the module speaks none of the server's dialects", p.name)
+	}
+	p.calls.Add(1)
+	b := newBudget(ctx, &p.limits)
+	in, err := p.take(ctx, &b)
+	if err != nil {
+		return err
+	}
+	defer func() { p.give(in) }() // after a panic of fn, too
+	if in == nil {
+		if in, err = p.instantiate(ctx, state, b, nil); err != nil {
+			return err
+		}
+	} else {
+		in.start(ctx, state, b)
+	}
+	err = fn(in)
+	in.finish()
+	return err
+}
+
+// Warm makes one instance and keeps it, so that faults show before traffic.
+func (p *Pool) Warm(ctx context.Context) error {
+	b := newBudget(ctx, &p.limits)
+	in, err := p.take(ctx, &b)
+	if err != nil {
+		return err
+	}
+	defer func() { p.give(in) }()
+	if in != nil {
+		return nil
+	}
+	if in, err = p.instantiate(ctx, nil, b, nil); err != nil {
+		return err
+	}
+	in.finish()
+	return nil
+}
+
+// A Command is one run of a module that exports _start.
+type Command struct {
+	Args, Env []string // Env as KEY=value
+	Stdin     io.Reader
+	Stdout    io.Writer
+}
+
+// Command runs the module's _start in a fresh instance, with state for the
+// host functions, and returns the exit code: 0 if the guest just returned.
+// Limits and errors are those of [Pool.Do].
+//
+// Stdin and Stdout must give up when ctx ends: nothing else interrupts them.
+func (p *Pool) Command(ctx context.Context, command Command, state any) (exit uint32, err error) {
+	if !p.module.command() {
+		return 0, fmt.Errorf("%s: the module is no command: it does not export _start", p.name)
+	}
+	if err := command.check(); err != nil {
+		return 0, p.error(err)
+	}
+	p.calls.Add(1)
+	b := newBudget(ctx, &p.limits)
+	in, err := p.take(ctx, &b)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { p.give(in) }()
+	if in, err = p.instantiate(ctx, state, b, &command); err != nil {
+		return exitCode(err)
+	}
+	start := newEntry(in.module.ExportedFunction("_start"))
+	exit, err = exitCode(in.run(&start, nil))
+	in.finish()
+	return exit, err
+}
+
+// exitCode takes a guest's own exit out of the errors.
+func exitCode(err error) (uint32, error) {
+	if exit, ok := errors.AsType[*ExitError](err); ok {
+		return exit.Code, nil
+	}
+	return 0, err
+}
+
+// check refuses what C strings cannot hold: arguments and environment come
+// from visitors.
+func (c *Command) check() error {
+	for _, text := range slices.Concat(c.Args, c.Env) {
+		if strings.ContainsRune(text, 0) {
+			return fmt.Errorf("argument or environment %q holds a NUL byte", text)
+		}
+	}
+	for _, pair := range c.Env {
+		if name, _, ok := strings.Cut(pair, "="); !ok || name == "" {
+			return fmt.Errorf("environment %q is not KEY=value", pair)
+		}
+	}
+	return nil
+}
+
+func (c *Command) configure(in *instance, config wazero.ModuleConfig) wazero.ModuleConfig {
+	config = config.WithArgs(c.Args...)
+	for _, pair := range c.Env {
+		name, value, _ := strings.Cut(pair, "=")
+		config = config.WithEnv(name, value)
+	}
+	if c.Stdin != nil {
+		config = config.WithStdin(&stdin{in, c.Stdin})
+	}
+	if c.Stdout != nil {
+		config = config.WithStdout(&stdout{in, c.Stdout})
+	}
+	return config
+}

@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+
+	"github.com/berth-host/berth/abi"
+)
+
+// An instance is a module with memory of its own. One goroutine owns it at a
+// time, and that one alone may close it. Towards host functions it is the
+// [abi.Guest].
+type instance struct {
+	pool    *Pool
+	module  api.Module
+	memory  memory
+	entries []entry // of the dialect, looked up when first called
+	running *entry  // nil while starting
+	context guestContext
+
+	// Of the call that is going on:
+	caller  context.Context
+	state   any
+	derived context.Context // caller with the deadline, made when asked for
+	cancel  context.CancelFunc
+	budget  budget
+	stdout  lineWriter
+	stderr  lineWriter
+
+	halted error // why a host function ended the guest
+	trap   *Trap // the instance is broken
+}
+
+// An entry is an entry point of one instance.
+type entry struct {
+	function api.Function
+	stack    reflect.Value // see stackBytes
+}
+
+var _ abi.Guest = (*instance)(nil)
+
+// start makes an instance run a call: what it may use, and for whom.
+func (in *instance) start(ctx context.Context, state any, b budget) {
+	in.caller, in.state, in.budget = ctx, state, b
+}
+
+// finish takes the call out of the instance.
+func (in *instance) finish() {
+	if in.cancel != nil {
+		in.cancel()
+	}
+	in.caller, in.state, in.derived, in.cancel, in.running = nil, nil, nil, nil, nil
+	in.stdout.flush()
+	in.stderr.flush()
+}
+
+// instantiate makes an instance under the given budget, and runs what the
+// module wants to run first.
+func (p *Pool) instantiate(ctx context.Context, state any, b budget, command *Command) (_ *instance, err error) {
+	in := &instance{pool: p, entries: make([]entry, len(p.module.entries))}
+	in.memory = memory{limit: uint64(p.limits.Memory), total: &p.memory}
+	in.stdout, in.stderr = lineWriter{in: in}, lineWriter{in: in}
+	in.start(ctx, state, b)
+	if p.module.shape.Memory > p.limits.Memory {
+		return nil, &Trap{Pool: p.name, Cause: fmt.Errorf("%w: the module starts with %d bytes, and %d are allowed", ErrMemory, p.module.shape.Memory, p.limits.Memory)}
+	}
+	defer func() {
+		// wazero panics when the allocator has nothing to give.
+		if r := recover(); r != nil {
+			if !in.memory.denied {
+				panic(r)
+			}
+			err = &Trap{Pool: p.name, Cause: fmt.Errorf("%w: the system has no room for %d bytes", ErrMemory, p.module.shape.Memory)}
+		}
+		if err != nil {
+			in.finish()
+			in.close()
+		}
+	}()
+	config := baseConfig.WithNanosleep(in.sleep).WithRandSource(randomSource{in}).WithStdout(&in.stdout).WithStderr(&in.stderr)
+	if command != nil {
+		config = command.configure(in, config)
+	}
+	// wazero finds the allocator in the context, and host functions find the
+	// instance by the context's type.
+	in.context = guestContext{Context: experimental.WithMemoryAllocator(context.Background(), &in.memory), in: in}
+	module, err := p.module.engine.runtime.InstantiateModule(&in.context, p.module.compiled, config)
+	if err != nil {
+		return nil, in.fail(err)
+	}
+	in.module = module
+	in.context.Context = context.Background()
+	if initialize := module.ExportedFunction("_initialize"); initialize != nil {
+		if err := initialize.CallWithStack(&in.context, nil); err != nil {
+			return nil, in.fail(err)
+		}
+	}
+	p.created.Add(1)
+	return in, nil
+}
+
+var baseConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithSysWalltime().WithSysNanotime().WithOsyield(runtime.Gosched)
+
+// close gives the instance's memory back. Only the owner may call it.
+func (in *instance) close() {
+	if in.module != nil {
+		_ = in.module.Close(context.Background()) // frees nothing that could fail
+	}
+	in.memory.release()
+}
+
+// Context implements abi.Guest.
+func (in *instance) Context() context.Context {
+	if in.derived == nil {
+		if at, ok := in.caller.Deadline(); ok && time.Until(at) <= in.budget.deadline-clock() {
+			in.derived = in.caller
+		} else {
+			in.derived, in.cancel = context.WithDeadline(in.caller, epoch.Add(in.budget.deadline))
+		}
+	}
+	return in.derived
+}
+
+// State implements abi.Guest.
+func (in *instance) State() any { return in.state }
+
+// Bytes implements abi.Guest.
+func (in *instance) Bytes(ptr, n uint32) ([]byte, bool) { return in.memory.view(ptr, n) }
+
+// Has implements abi.Guest.
+func (in *instance) Has(i int) bool {
+	return i >= 0 && i < len(in.pool.module.entries) && in.pool.module.entries[i] != ""
+}
+
+// Invoke implements abi.Guest.
+func (in *instance) Invoke(i int, stack []uint64) error {
+	switch {
+	case in.trap != nil:
+		return in.trap
+	case in.running != nil:
+		return errors.New("an entry point was invoked from inside a host function")
+	case !in.Has(i):
+		return fmt.Errorf("%s: the module does not export entry point %d of its dialect", in.pool.name, i)
+	}
+	e := &in.entries[i]
+	if e.function == nil {
+		*e = newEntry(in.module.ExportedFunction(in.pool.module.entries[i]))
+	}
+	return in.run(e, stack)
+}
+
+func (in *instance) run(e *entry, stack []uint64) error {
+	in.running = e
+	err := e.function.CallWithStack(&in.context, stack)
+	in.running = nil
+	if err != nil {
+		return in.fail(err)
+	}
+	return nil
+}
+
+// halt ends the running guest with the given cause.
+func (in *instance) halt(cause error) {
+	in.halted = cause
+	panic(errHalt)
+}
+
+var errHalt = errors.New("halted by the host")
+
+// fail turns an error of wazero into the trap that breaks the instance.
+func (in *instance) fail(err error) error {
+	cause := in.halted
+	if cause == nil {
+		cause = causeOf(err)
+		if in.memory.denied {
+			cause = fmt.Errorf("%w: %d bytes, then: %w", ErrMemory, in.memory.limit, cause)
+		}
+	}
+	in.trap = &Trap{Pool: in.pool.name, Cause: cause, Stack: stackOf(err)}
+	in.pool.count(cause)
+	if errors.Is(cause, ErrHost) {
+		in.pool.module.engine.log.Error("a host function failed", "pool", in.pool.name, "error", err)
+	}
+	return in.trap
+}
+
+// check ends the guest if its time is up or its caller has gone.
+func (in *instance) check() time.Duration {
+	now := clock()
+	if err := in.budget.exceeded(now); err != nil {
+		in.halt(err)
+	}
+	if err := in.caller.Err(); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%w: %w", ErrTimeout, err)
+		}
+		in.halt(err)
+	}
+	return now
+}
+
+func (in *instance) countHostCall() {
+	if in.budget.hostCalls--; in.budget.hostCalls < 0 {
+		in.halt(fmt.Errorf("%w: %d", ErrHostCalls, in.pool.limits.HostCalls))
+	}
+}
+
+// maxStack bounds the call stack that wazero keeps for a guest, in bytes, as
+// far as ticks see it. wazero's own limit lets each instance hold 100 MB.
+const maxStack = 16 << 20
+
+// stackBytes is the size of the guest's call stack, which grows by doubling.
+// wazero does not say it, but its functions have a field of that name, and
+// package reflect may read the length of it. Without the field, wazero's own
+// limit is the only one.
+func (in *instance) stackBytes() int {
+	if in.running == nil || !in.running.stack.IsValid() {
+		return 0
+	}
+	return in.running.stack.Len()
+}
+
+func newEntry(f api.Function) entry {
+	e := entry{function: f}
+	if v := reflect.ValueOf(f); v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.Struct {
+		if stack := v.Elem().FieldByName("stack"); stack.IsValid() && stack.Type() == reflect.TypeFor[[]byte]() {
+			e.stack = stack
+		}
+	}
+	return e
+}

@@ -1,0 +1,282 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// PoolConfig describes a pool.
+type PoolConfig struct {
+	Name      string // for errors and logs, such as "foobar.example/foobar@v3.5.0"
+	Isolation Isolation
+	Limits    Limits
+	// Output receives each line that guests write to standard output (unless
+	// it is the answer of a command) and standard error. It may be called from
+	// many goroutines at once.
+	Output func(line string)
+}
+
+// Stats of a pool, as it stands now.
+type Stats struct {
+	Idle, Busy, Waiting int
+	Memory              int64 // bytes of linear memory of all instances
+	Calls, Traps        uint64
+	Timeouts            uint64
+	Rejected            uint64 // calls that found the queue full
+	Created             uint64 // instances
+}
+
+// A Pool runs the calls of one deployment, each in an instance of its own,
+// with bounded numbers of both calls and instances.
+type Pool struct {
+	module    *Module
+	name      string
+	isolation Isolation
+	limits    Limits
+	kept      int // instances that may lie idle
+	output    output
+
+	memory                                    atomic.Int64
+	calls, traps, timeouts, rejected, created atomic.Uint64
+
+	mu      sync.Mutex
+	idle    []*instance // last in, first out: the warm ones stay in use
+	busy    int         // calls that hold a place
+	waiting []*waiter   // first in, first out
+	closed  bool
+	drained chan struct{} // closed when the last call has ended after Close
+}
+
+// A waiter is a call in the queue. It is handed a place, with an instance if
+// one lies ready.
+type waiter struct {
+	place   chan struct{}
+	in      *instance
+	refused bool // the pool was closed
+}
+
+// Pool returns a pool of the module's instances. It keeps the module loaded
+// until it is closed.
+func (m *Module) Pool(config PoolConfig) (*Pool, error) {
+	switch config.Isolation {
+	case IsolationRequest, IsolationShared:
+	case "":
+		config.Isolation = IsolationRequest
+	default:
+		return nil, fmt.Errorf("%s: isolation %q is neither %q nor %q", config.Name, config.Isolation, IsolationRequest, IsolationShared)
+	}
+	p := &Pool{
+		module:    m,
+		name:      config.Name,
+		isolation: config.Isolation,
+		limits:    config.Limits.withDefaults(),
+		output:    output{to: config.Output},
+		drained:   make(chan struct{}),
+	}
+	// Beyond what the processors can run, instances only wait for the world
+	// outside: they are made for one call and dropped.
+	p.kept = min(p.limits.Instances, 2*runtime.GOMAXPROCS(0))
+	if err := m.engine.addPool(p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (e *Engine) addPool(p *Pool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return ErrClosed
+	}
+	e.pools[p] = true
+	p.module.refs++
+	return nil
+}
+
+// take gets a place among the calls, and an instance if one lies idle.
+func (p *Pool) take(ctx context.Context, b *budget) (*instance, error) {
+	p.mu.Lock()
+	switch {
+	case p.closed:
+		p.mu.Unlock()
+		return nil, p.error(ErrClosed)
+	case p.busy < p.limits.Instances:
+		p.busy++
+		in := p.popIdle()
+		p.mu.Unlock()
+		return in, nil
+	case len(p.waiting) >= p.limits.Queue:
+		p.mu.Unlock()
+		p.rejected.Add(1)
+		return nil, p.error(ErrBusy)
+	}
+	w := &waiter{place: make(chan struct{})}
+	p.waiting = append(p.waiting, w)
+	p.mu.Unlock()
+	return p.wait(ctx, w, b)
+}
+
+func (p *Pool) wait(ctx context.Context, w *waiter, b *budget) (*instance, error) {
+	timer := time.NewTimer(b.deadline - clock())
+	defer timer.Stop()
+	var err error
+	select {
+	case <-w.place:
+		if w.refused {
+			return nil, p.error(ErrClosed)
+		}
+		b.started = clock()
+		return w.in, nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-timer.C:
+		err = context.DeadlineExceeded
+	}
+	if err == context.DeadlineExceeded {
+		err = fmt.Errorf("%w while the call waited for an instance: %w", ErrTimeout, err)
+		p.timeouts.Add(1)
+	}
+
+	p.mu.Lock()
+	i := slices.Index(p.waiting, w)
+	if i >= 0 {
+		p.waiting = slices.Delete(p.waiting, i, i+1)
+	}
+	p.mu.Unlock()
+	if i < 0 { // it is being answered, too late
+		if <-w.place; !w.refused {
+			p.give(w.in)
+		}
+	}
+	return nil, p.error(err)
+}
+
+// popIdle returns nil if no instance lies idle. p.mu is held.
+func (p *Pool) popIdle() *instance {
+	if len(p.idle) == 0 {
+		return nil
+	}
+	in := p.idle[len(p.idle)-1]
+	p.idle = p.idle[:len(p.idle)-1]
+	return in
+}
+
+// give passes a place on, with the instance (which may be nil) if that can
+// serve another call.
+func (p *Pool) give(in *instance) {
+	if in != nil && !p.renew(in) {
+		in.close()
+		in = nil
+	}
+	p.mu.Lock()
+	if len(p.waiting) > 0 {
+		w := p.waiting[0]
+		p.waiting = slices.Delete(p.waiting, 0, 1)
+		if w.in = in; in == nil {
+			w.in = p.popIdle()
+		}
+		close(w.place)
+		p.mu.Unlock()
+		return
+	}
+	p.busy--
+	if in != nil && !p.closed && len(p.idle) < p.kept {
+		p.idle = append(p.idle, in)
+		in = nil
+	}
+	last := p.closed && p.busy == 0
+	p.mu.Unlock()
+	if in != nil {
+		in.close()
+	}
+	if last {
+		close(p.drained)
+	}
+}
+
+// renew makes the instance ready for another call, and reports whether it is.
+// For isolation by request this is where it is set back to its first state;
+// until it can be, each call gets an instance of its own.
+func (p *Pool) renew(in *instance) bool {
+	usable := in.trap == nil && in.caller == nil // else it trapped, or its call panicked
+	return usable && p.isolation == IsolationShared && !p.module.command()
+}
+
+// Close refuses new calls, waits for the running ones and gives everything
+// back. If ctx ends first, it reports that; the rest then happens when the
+// last call has ended.
+func (p *Pool) Close(ctx context.Context) error {
+	p.mu.Lock()
+	first := !p.closed
+	p.closed = true
+	idle, waiting, busy := p.idle, p.waiting, p.busy
+	p.idle, p.waiting = nil, nil
+	p.mu.Unlock()
+
+	for _, w := range waiting {
+		w.refused = true
+		close(w.place)
+	}
+	for _, in := range idle {
+		in.close()
+	}
+	if first {
+		if busy == 0 {
+			close(p.drained)
+		}
+		go p.retire()
+	}
+	select {
+	case <-p.drained:
+		return nil
+	case <-ctx.Done():
+		return p.error(fmt.Errorf("closing, while calls still run: %w", ctx.Err()))
+	}
+}
+
+// retire lets go of the module after the last call.
+func (p *Pool) retire() {
+	<-p.drained
+	e := p.module.engine
+	e.mu.Lock()
+	delete(e.pools, p)
+	e.mu.Unlock()
+	p.module.Release()
+}
+
+// Stats returns the numbers of the moment.
+func (p *Pool) Stats() Stats {
+	s := Stats{
+		Memory:   p.memory.Load(),
+		Calls:    p.calls.Load(),
+		Traps:    p.traps.Load(),
+		Timeouts: p.timeouts.Load(),
+		Rejected: p.rejected.Load(),
+		Created:  p.created.Load(),
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.Idle, s.Busy, s.Waiting = len(p.idle), p.busy, len(p.waiting)
+	return s
+}
+
+// count puts the end of a call into the statistics.
+func (p *Pool) count(cause error) {
+	_, exited := errors.AsType[*ExitError](cause)
+	switch {
+	case errors.Is(cause, ErrTimeout):
+		p.timeouts.Add(1)
+	case errors.Is(cause, context.Canceled): // the caller went away: not the guest's doing
+	case exited && p.module.command(): // as commands do
+	default:
+		p.traps.Add(1)
+	}
+}
+
+func (p *Pool) error(err error) error { return fmt.Errorf("%s: %w", p.name, err) }
