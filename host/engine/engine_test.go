@@ -1,13 +1,17 @@
 package engine
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -178,14 +182,35 @@ func mustRun(t testing.TB, p *Pool, what, arg int) int32 {
 	return result
 }
 
+// brokenCompiler is a compiler that fails in the given way, under the limits
+// of its job.
 func brokenCompiler(mode string) int {
+	var j job
+	if line, err := bufio.NewReader(os.Stdin).ReadBytes('\n'); err == nil {
+		if json.Unmarshal(line, &j) != nil || limitSelf(j.Limits) != nil {
+			return 3
+		}
+	}
 	switch mode {
 	case "hang":
 		time.Sleep(time.Hour)
 	case "garbage":
 		fmt.Println("this is not JSON")
+	case "silent":
 	case "crash":
 		panic("the compiler crashes")
+	case "memory":
+		var kept [][]byte
+		for {
+			kept = append(kept, bytes.Repeat([]byte{1}, 256<<20))
+		}
+	case "processor":
+		for {
+		}
+	case "flood":
+		for range 4 * maxAnswer / 1024 {
+			fmt.Println(strings.Repeat("x", 1023))
+		}
 	}
 	return 0
 }

@@ -98,10 +98,10 @@ func hostFunction(f *abi.Func) api.GoModuleFunction {
 			start := clock()
 			err := call(in, stack)
 			in.budget.blocked(start, clock())
+			in.check() // first: at the deadline f gives up with an error of its own
 			if err != nil {
 				in.halt(err)
 			}
-			in.check()
 		})
 	}
 	return api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {

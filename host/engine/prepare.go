@@ -117,7 +117,7 @@ func (e *Engine) runChild(ctx context.Context, j job, module []byte) (answer, er
 		if ctx.Err() == context.DeadlineExceeded {
 			return answer{}, fmt.Errorf("the compiler took longer than %v and was stopped", j.Limits.Wall)
 		}
-		return answer{}, childError(err, stderr.String())
+		return answer{}, childError(err, stderr.String(), j.Limits)
 	}
 	var a answer
 	if err := json.Unmarshal(stdout.Bytes(), &a); err != nil {
@@ -127,7 +127,7 @@ func (e *Engine) runChild(ctx context.Context, j job, module []byte) (answer, er
 }
 
 // childError explains how a compiler died.
-func childError(err error, stderr string) error {
+func childError(err error, stderr string, limits childLimits) error {
 	first, _, _ := strings.Cut(strings.TrimSpace(stderr), "\n")
 	exit, ok := errors.AsType[*exec.ExitError](err)
 	switch {
@@ -135,6 +135,8 @@ func childError(err error, stderr string) error {
 		return fmt.Errorf("the compiler did not start: %w", err)
 	case strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory"):
 		return errors.New("the module needs more memory to compile than is allowed")
+	case exit.UserTime()+exit.SystemTime() >= limits.CPU:
+		return errors.New("the module needs more processor time to compile than is allowed")
 	case first == "":
 		return fmt.Errorf("the compiler ended early: %v", exit)
 	default:

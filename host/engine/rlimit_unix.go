@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,22 +12,27 @@ import (
 
 // limitSelf bounds this process before it looks at anything hostile.
 func limitSelf(l childLimits) error {
-	set := func(name string, resource int, value uint64) error {
-		if value == 0 {
-			return nil
-		}
-		if err := unix.Setrlimit(resource, &unix.Rlimit{Cur: value, Max: value}); err != nil {
-			return fmt.Errorf("limiting the %s to %d: %w", name, value, err)
-		}
-		return nil
-	}
-	// Serving goes before compiling. Where it is refused, nothing is lost.
+	// Serving goes before compiling, in time and in memory. Where a system
+	// refuses or knows nothing of it, nothing is lost.
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 10)
-	if err := set("address space", unix.RLIMIT_AS, l.Memory); err != nil {
-		return err
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
+
+	seconds := uint64((l.CPU + time.Second - 1) / time.Second)
+	for _, limit := range []struct {
+		what     string
+		resource int
+		value    uint64
+	}{
+		{"address space", unix.RLIMIT_AS, l.Memory},
+		{"processor time", unix.RLIMIT_CPU, seconds},
+		{"size of files", unix.RLIMIT_FSIZE, l.File},
+	} {
+		if limit.value == 0 {
+			continue
+		}
+		if err := unix.Setrlimit(limit.resource, &unix.Rlimit{Cur: limit.value, Max: limit.value}); err != nil {
+			return fmt.Errorf("limiting the %s to %d: %w", limit.what, limit.value, err)
+		}
 	}
-	if err := set("processor time", unix.RLIMIT_CPU, uint64((l.CPU+time.Second-1)/time.Second)); err != nil {
-		return err
-	}
-	return set("file size", unix.RLIMIT_FSIZE, l.File)
+	return nil
 }

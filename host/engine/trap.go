@@ -81,7 +81,8 @@ func causeOf(err error) error {
 		return trap
 	}
 	if text, stack, ran := strings.Cut(err.Error(), "wasm stack trace:"); ran && stack != "" {
-		return fmt.Errorf("%w: %s", ErrHost, strings.TrimSpace(text))
+		text, _, _ = strings.Cut(text, " (recovered by wazero)")
+		return fmt.Errorf("%w: %s", ErrHost, text)
 	}
 	return err
 }
@@ -108,6 +109,9 @@ func stackOf(err error) string {
 	text, _, _ = strings.Cut(text, "\n\nGo runtime stack trace:")
 	var frames []string
 	for line := range strings.SplitSeq(text, "\n\t") {
+		if strings.HasPrefix(line, tickFunction.String()+"(") {
+			continue
+		}
 		line = strings.TrimPrefix(line, ".") // the name of the module, which is anonymous
 		line = strings.Map(func(r rune) rune {
 			if unicode.IsPrint(r) {
