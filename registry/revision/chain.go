@@ -93,12 +93,13 @@ func (c *Chain) At(ctx context.Context, number uint64) (*Revision, error) {
 // Find returns the revision that a person names: by number, such as 42, or
 // by hash. Errors satisfy [ErrNoRevision].
 func (c *Chain) Find(ctx context.Context, text string) (*Revision, error) {
-	if n, err := strconv.ParseUint(text, 10, 64); err == nil {
-		return c.At(ctx, n)
-	}
 	h, err := store.ParseHash(text)
 	if err != nil {
-		return nil, fmt.Errorf("%q is neither a number nor a hash: %w", text, ErrNoRevision)
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither a number nor a hash: %w", text, ErrNoRevision)
+		}
+		return c.At(ctx, n)
 	}
 	if _, err := c.refs.Ref(ctx, objectPrefix+h.String()); errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("revision %s: %w", h, ErrNoRevision)
@@ -199,7 +200,7 @@ func (c *Chain) Commit(ctx context.Context, base *Revision, e Edit) (*Revision, 
 	if head != base.Hash {
 		return nil, c.conflict(ctx, base)
 	}
-	d := newDraft(ctx, c.loader(), base)
+	d := newDraft(ctx, c.refs, base)
 	if err := e.Apply(d); err != nil {
 		return nil, err
 	}

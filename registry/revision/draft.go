@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/berth-host/berth/registry/config"
+	"github.com/berth-host/berth/registry/store"
 )
 
 // A Draft is a working copy of a revision, for the time of one [Edit]. Its
@@ -28,8 +28,8 @@ type Draft struct {
 	newPackages map[string]config.Values
 }
 
-func newDraft(ctx context.Context, l *loader, base *Revision) *Draft {
-	d := &Draft{ctx: ctx, loader: l, base: base}
+func newDraft(ctx context.Context, refs store.Refs, base *Revision) *Draft {
+	d := &Draft{ctx: ctx, loader: &loader{refs: refs, nodes: map[store.Hash]*node{}}, base: base}
 	d.reset(base)
 	return d
 }
@@ -85,40 +85,42 @@ func (d *Draft) Package(pkg string) (config.Values, error) {
 	return d.loader.packageIn(d.ctx, d.packages, pkg)
 }
 
-// put checks m and makes it stand where it says.
-func (d *Draft) put(m Mount) error {
+// put checks m and makes it stand where it says, in place of old, which is nil
+// for a new one.
+func (d *Draft) put(m Mount, old *Mount) error {
 	checked, err := m.checked()
 	if err != nil {
 		return err
 	}
-	if id, err := d.routed(m.Route()); err != nil {
-		return err
-	} else if id != "" && id != m.ID {
-		return &PathTakenError{m.Host, m.Path, id}
+	if old == nil || old.Route() != m.Route() {
+		id, err := d.routed(m.Route())
+		if err != nil {
+			return err
+		}
+		if id != "" {
+			return &PathTakenError{m.Host, m.Path, id}
+		}
+		if old != nil {
+			d.newRoutes[old.Route()] = ""
+		}
+		d.newRoutes[m.Route()] = m.ID
 	}
-	old, err := d.Mount(m.ID)
-	if err != nil && !errors.Is(err, ErrNoMount) {
-		return err
-	}
-	if err == nil && old.Route() != m.Route() {
-		d.newRoutes[old.Route()] = ""
-	}
-	d.newMounts[m.ID], d.newRoutes[m.Route()] = checked, m.ID
+	d.newMounts[m.ID] = checked
 	return nil
 }
 
 // change puts a mount back after f has changed a copy of it. What f reaches
 // through pointers and maps is shared: it must replace, not change, that.
 func (d *Draft) change(id string, f func(*Mount) error) error {
-	m, err := d.Mount(id)
+	old, err := d.Mount(id)
 	if err != nil {
 		return err
 	}
-	copied := *m
-	if err := f(&copied); err != nil {
-		return fmt.Errorf("mount %s: %w", m.Route(), err)
+	m := *old
+	if err := f(&m); err != nil {
+		return fmt.Errorf("mount %s: %w", old.Route(), err)
 	}
-	return d.put(copied)
+	return d.put(m, old)
 }
 
 // finish returns the revision that the draft describes, without its Info, and
@@ -139,7 +141,7 @@ func (d *Draft) finish(out objects) (*Revision, error) {
 	}
 	var errs [3]error
 	r.mounts, errs[0] = d.loader.update(d.ctx, d.mounts, mounts, out)
-	r.routes, errs[1] = d.loader.update(d.ctx, d.routes, maps.Clone(d.newRoutes), out)
+	r.routes, errs[1] = d.loader.update(d.ctx, d.routes, d.newRoutes, out)
 	r.packages, errs[2] = d.loader.update(d.ctx, d.packages, packages, out)
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, fmt.Errorf("making a revision: %w", err)

@@ -21,7 +21,7 @@ func (d *Draft) AddMount(m Mount) (string, error) {
 	} else if !errors.Is(err, ErrNoMount) {
 		return "", err
 	}
-	return m.ID, d.put(m)
+	return m.ID, d.put(m, nil)
 }
 
 // RemoveMount removes a mount.
@@ -91,7 +91,14 @@ func (d *Draft) Rollback(id string, r *Revision) error {
 	if err != nil {
 		return fmt.Errorf("revision %d: %w", r.Number, err)
 	}
-	return d.put(*m)
+	old, err := d.Mount(id)
+	if errors.Is(err, ErrNoMount) {
+		old, err = nil, nil
+	}
+	if err != nil {
+		return err
+	}
+	return d.put(*m, old)
 }
 
 // RollbackSite makes the whole site as it was in revision r.

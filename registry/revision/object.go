@@ -101,6 +101,7 @@ func (o objects) putUnit(u Unit) storedUnit {
 type loader struct {
 	refs  store.Refs
 	locks map[store.Hash]resolve.Lock
+	nodes map[store.Hash]*node // those it has read, if not nil
 }
 
 func (l *loader) load(ctx context.Context, h store.Hash, v any) error {

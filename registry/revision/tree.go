@@ -35,13 +35,20 @@ type node struct {
 // digit returns the hexadecimal digit of a key's hash that decides at depth.
 func digit(key string, depth int) string { return store.Sum([]byte(key)).String()[depth : depth+1] }
 
+// node reads the root of t. It is shared and must not be changed.
 func (l *loader) node(ctx context.Context, t tree) (*node, error) {
 	if t.Count == 0 {
 		return &node{}, nil
 	}
+	if n := l.nodes[t.Root]; n != nil {
+		return n, nil
+	}
 	n := &node{}
 	if err := l.load(ctx, t.Root, n); err != nil {
 		return nil, fmt.Errorf("index: %w", err)
+	}
+	if l.nodes != nil {
+		l.nodes[t.Root] = n
 	}
 	return n, nil
 }
@@ -107,11 +114,10 @@ func (l *loader) update(ctx context.Context, t tree, changes map[string]string, 
 	return n.store(out), nil
 }
 
-// change makes changes to n, whose place is at depth, and returns it or what
-// takes its place.
-func (l *loader) change(ctx context.Context, n *node, changes map[string]string, depth int) (*node, error) {
-	if n.Children == nil {
-		entries := maps.Clone(n.Entries)
+// change returns what takes the place of old, at depth, when changes are made.
+func (l *loader) change(ctx context.Context, old *node, changes map[string]string, depth int) (*node, error) {
+	if old.Children == nil {
+		entries := maps.Clone(old.Entries)
 		if entries == nil {
 			entries = map[string]string{}
 		}
@@ -124,7 +130,7 @@ func (l *loader) change(ctx context.Context, n *node, changes map[string]string,
 		}
 		return grow(entries, depth), nil
 	}
-	n.made = map[string]*node{}
+	n := &node{Children: maps.Clone(old.Children), made: map[string]*node{}}
 	for d, some := range share(changes, depth) {
 		child, err := l.node(ctx, n.Children[d])
 		if err != nil {
