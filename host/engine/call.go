@@ -122,11 +122,7 @@ func (c *Command) check() error {
 }
 
 func (c *Command) configure(in *instance, config wazero.ModuleConfig) wazero.ModuleConfig {
-	config = config.WithArgs(c.Args...)
-	for _, pair := range c.Env {
-		name, value, _ := strings.Cut(pair, "=")
-		config = config.WithEnv(name, value)
-	}
+	in.args, in.env = c.Args, c.Env
 	if c.Stdin != nil {
 		config = config.WithStdin(&stdin{in, c.Stdin})
 	}

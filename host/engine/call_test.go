@@ -244,6 +244,16 @@ func TestInvokeFromHostFunction(t *testing.T) {
 	}
 }
 
+// A module that speaks a dialect may be a command, too: then _start runs
+// first, where no _initialize is.
+func TestStartInitializes(t *testing.T) {
+	e := newEngine(t)
+	p := newPool(t, e, "start_initializes", PoolConfig{})
+	if got := mustRun(t, p, 0, 0); got != 9 {
+		t.Errorf("_start left %d, want 9", got)
+	}
+}
+
 func TestRandomDiffers(t *testing.T) {
 	p := newPool(t, newEngine(t), "reactor", PoolConfig{})
 	seen := map[int32]bool{}

@@ -38,14 +38,17 @@ func signatureOf(params, results []api.ValueType) signature {
 // WASI, the dialects' functions and the meter's tick.
 func offer(ctx context.Context, rt wazero.Runtime, dialects []*abi.Dialect) (map[string]signature, error) {
 	offered := map[string]signature{}
-	wasi, err := wasi_snapshot_preview1.NewBuilder(rt).Compile(ctx)
+	wasi := rt.NewHostModuleBuilder(wasi_snapshot_preview1.ModuleName)
+	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(wasi)
+	offerEnviron(wasi)
+	compiled, err := wasi.Compile(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for name, def := range wasi.ExportedFunctions() {
+	for name, def := range compiled.ExportedFunctions() {
 		offered[function{wasi_snapshot_preview1.ModuleName, name}.String()] = signatureOf(def.ParamTypes(), def.ResultTypes())
 	}
-	if _, err := wasi_snapshot_preview1.Instantiate(ctx, rt); err != nil {
+	if _, err := rt.InstantiateModule(ctx, compiled, wazero.NewModuleConfig()); err != nil {
 		return nil, err
 	}
 

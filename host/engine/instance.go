@@ -34,6 +34,8 @@ type instance struct {
 	budget  budget
 	stdout  lineWriter
 	stderr  lineWriter
+	args    []string // of a command
+	env     []string
 
 	halted error // why a host function ended the guest
 	trap   *Trap // the instance is broken
@@ -98,9 +100,10 @@ func (p *Pool) instantiate(ctx context.Context, state any, b budget, command *Co
 	}
 	in.module = module
 	in.context.Context = context.Background()
-	if initialize := module.ExportedFunction("_initialize"); initialize != nil {
-		if err := initialize.CallWithStack(&in.context, nil); err != nil {
-			return nil, in.fail(err)
+	if p.module.initialize != "" {
+		initialize := newEntry(module.ExportedFunction(p.module.initialize))
+		if err := in.run(&initialize, nil); err != nil {
+			return nil, err
 		}
 	}
 	p.created.Add(1)

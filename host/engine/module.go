@@ -20,12 +20,14 @@ const idleCode = 128 << 20
 
 // A Module is compiled code in memory, shared by all who loaded it.
 type Module struct {
-	engine   *Engine
-	hash     digest
-	shape    Shape
-	entries  []string // export names of the dialect's entries; "" for an absent one
-	compiled wazero.CompiledModule
-	bytes    int64
+	engine  *Engine
+	hash    digest
+	shape   Shape
+	entries []string // export names of the dialect's entries; "" for an absent one
+	// initialize is the export that runs before anything else; "" for none.
+	initialize string
+	compiled   wazero.CompiledModule
+	bytes      int64
 
 	refs int           // guarded by engine.mu
 	used time.Duration // when it was last let go of; guarded by engine.mu
@@ -91,7 +93,7 @@ func (e *Engine) load(hash digest, open func(context.Context) ([]byte, error)) (
 		return nil, fmt.Errorf("loading the module %s: %w", hash, err)
 	}
 	m := &Module{engine: e, hash: hash, shape: shape, compiled: compiled, bytes: int64(len(wasm)) + r.CodeSize, used: clock()}
-	m.entries = e.entriesOf(shape)
+	m.entries, m.initialize = e.entriesOf(shape), initializer(shape)
 
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -114,6 +116,18 @@ func (e *Engine) entriesOf(s Shape) []string {
 		names = append(names, name)
 	}
 	return names
+}
+
+// initializer finds the export that must run in each new instance:
+// _initialize of a reactor, or _start of a module that speaks a dialect, as
+// older compilers make them: its main function registers the handlers.
+func initializer(s Shape) string {
+	for _, name := range []string{"_initialize", "_start"} {
+		if _, exported := slices.BinarySearch(s.Exports, name); exported && s.Dialect != DialectCommand {
+			return name
+		}
+	}
+	return ""
 }
 
 // Shape says what the module looks like from outside.

@@ -22,9 +22,9 @@ type lineWriter struct {
 }
 
 func (w *lineWriter) Write(p []byte) (int, error) {
-	w.in.check()
 	written := len(p)
 	for {
+		w.in.check() // each time: a buffer may hold millions of lines
 		head, tail, ended := bytes.Cut(p, []byte{'\n'})
 		room := maxLine - len(w.line)
 		if len(head) > room {
@@ -47,13 +47,7 @@ func (w *lineWriter) flush() {
 }
 
 func (w *lineWriter) emit() {
-	if out := &w.in.pool.output; out.to != nil {
-		line := strings.ToValidUTF8(string(w.line), "\ufffd")
-		if w.long {
-			line += "…"
-		}
-		out.put(line)
-	}
+	w.in.pool.output.put(w.line, w.long)
 	w.line, w.long = w.line[:0], false
 }
 
@@ -67,14 +61,22 @@ type output struct {
 	dropped int
 }
 
-func (o *output) put(line string) {
+func (o *output) put(line []byte, long bool) {
+	if o.to == nil {
+		return
+	}
 	note, pass := o.admit(clock().Truncate(time.Second))
 	if note != "" {
 		o.to(note)
 	}
-	if pass {
-		o.to(line)
+	if !pass {
+		return
 	}
+	text := strings.ToValidUTF8(string(line), "\ufffd")
+	if long {
+		text += "…"
+	}
+	o.to(text)
 }
 
 // admit reports whether a line may pass in the given second, and a note about
