@@ -24,6 +24,7 @@ type budget struct {
 	started   time.Duration // of running, after any wait for an instance
 	deadline  time.Duration
 	wall      time.Duration // the limit that led to the deadline
+	inherited bool          // the deadline is that of the caller's context
 	compute   time.Duration
 	waited    time.Duration // in blocking host functions
 	yielded   time.Duration // when others were last let in
@@ -34,7 +35,9 @@ func newBudget(ctx context.Context, l *Limits) budget {
 	now := clock()
 	b := budget{started: now, wall: l.Timeout, compute: l.Compute, yielded: now, hostCalls: l.HostCalls}
 	if at, ok := ctx.Deadline(); ok {
-		b.wall = min(b.wall, time.Until(at))
+		if left := time.Until(at); left <= b.wall {
+			b.wall, b.inherited = left, true
+		}
 	}
 	b.deadline = now + b.wall
 	return b

@@ -39,12 +39,14 @@ func (p *Pool) Do(ctx context.Context, state any, fn func(g abi.Guest) error) er
 	} else {
 		in.start(ctx, state, b)
 	}
+	in.used = true
 	err = fn(in)
 	in.finish()
 	return err
 }
 
-// Warm makes one instance and keeps it, so that faults show before traffic.
+// Warm makes an instance for the first call, so that faults show before
+// traffic. An instance that lies idle already is enough.
 func (p *Pool) Warm(ctx context.Context) error {
 	b := newBudget(ctx, &p.limits)
 	in, err := p.take(ctx, &b)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"runtime"
 	"time"
 
@@ -23,7 +22,8 @@ type instance struct {
 	module  api.Module
 	memory  memory
 	entries []entry // of the dialect, looked up when first called
-	running *entry  // nil while starting
+	running *entry  // nil while the start function runs, and between calls
+	used    bool    // it has served a call
 	context guestContext
 
 	// Of the call that is going on:
@@ -41,12 +41,6 @@ type instance struct {
 	trap   *Trap // the instance is broken
 }
 
-// An entry is an entry point of one instance.
-type entry struct {
-	function api.Function
-	stack    reflect.Value // see stackBytes
-}
-
 var _ abi.Guest = (*instance)(nil)
 
 // start makes an instance run a call: what it may use, and for whom.
@@ -59,7 +53,7 @@ func (in *instance) finish() {
 	if in.cancel != nil {
 		in.cancel()
 	}
-	in.caller, in.state, in.derived, in.cancel, in.running = nil, nil, nil, nil, nil
+	in.caller, in.state, in.derived, in.cancel = nil, nil, nil, nil
 	in.stdout.flush()
 	in.stderr.flush()
 }
@@ -71,8 +65,8 @@ func (p *Pool) instantiate(ctx context.Context, state any, b budget, command *Co
 	in.memory = memory{limit: uint64(p.limits.Memory), total: &p.memory}
 	in.stdout, in.stderr = lineWriter{in: in}, lineWriter{in: in}
 	in.start(ctx, state, b)
-	if p.module.shape.Memory > p.limits.Memory {
-		return nil, &Trap{Pool: p.name, Cause: fmt.Errorf("%w: the module starts with %d bytes, and %d are allowed", ErrMemory, p.module.shape.Memory, p.limits.Memory)}
+	if size, limit := p.module.shape.Memory, p.limits.Memory; size > limit {
+		return nil, in.broken(fmt.Errorf("%w: the module starts with %d bytes, and %d are allowed", ErrMemory, size, limit), "")
 	}
 	defer func() {
 		// wazero panics when the allocator has nothing to give.
@@ -80,7 +74,7 @@ func (p *Pool) instantiate(ctx context.Context, state any, b budget, command *Co
 			if !in.memory.denied {
 				panic(r)
 			}
-			err = &Trap{Pool: p.name, Cause: fmt.Errorf("%w: the system has no room for %d bytes", ErrMemory, p.module.shape.Memory)}
+			err = in.broken(fmt.Errorf("%w: the system has no room for %d bytes", ErrMemory, p.module.shape.Memory), "")
 		}
 		if err != nil {
 			in.finish()
@@ -123,7 +117,7 @@ func (in *instance) close() {
 // Context implements abi.Guest.
 func (in *instance) Context() context.Context {
 	if in.derived == nil {
-		if at, ok := in.caller.Deadline(); ok && time.Until(at) <= in.budget.deadline-clock() {
+		if in.budget.inherited {
 			in.derived = in.caller
 		} else {
 			in.derived, in.cancel = context.WithDeadline(in.caller, epoch.Add(in.budget.deadline))
@@ -187,11 +181,16 @@ func (in *instance) fail(err error) error {
 			cause = fmt.Errorf("%w: %d bytes, then: %w", ErrMemory, in.memory.limit, cause)
 		}
 	}
-	in.trap = &Trap{Pool: in.pool.name, Cause: cause, Stack: stackOf(err)}
-	in.pool.count(cause)
 	if errors.Is(cause, ErrHost) {
 		in.pool.module.engine.log.Error("a host function failed", "pool", in.pool.name, "error", err)
 	}
+	return in.broken(cause, stackOf(err))
+}
+
+// broken marks the instance as one that no call may see again.
+func (in *instance) broken(cause error, stack string) error {
+	in.trap = &Trap{Pool: in.pool.name, Cause: cause, Stack: stack}
+	in.pool.count(cause)
 	return in.trap
 }
 
@@ -214,29 +213,4 @@ func (in *instance) countHostCall() {
 	if in.budget.hostCalls--; in.budget.hostCalls < 0 {
 		in.halt(fmt.Errorf("%w: %d", ErrHostCalls, in.pool.limits.HostCalls))
 	}
-}
-
-// maxStack bounds the call stack that wazero keeps for a guest, in bytes, as
-// far as ticks see it. wazero's own limit lets each instance hold 100 MB.
-const maxStack = 16 << 20
-
-// stackBytes is the size of the guest's call stack, which grows by doubling.
-// wazero does not say it, but its functions have a field of that name, and
-// package reflect may read the length of it. Without the field, wazero's own
-// limit is the only one.
-func (in *instance) stackBytes() int {
-	if in.running == nil || !in.running.stack.IsValid() {
-		return 0
-	}
-	return in.running.stack.Len()
-}
-
-func newEntry(f api.Function) entry {
-	e := entry{function: f}
-	if v := reflect.ValueOf(f); v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.Struct {
-		if stack := v.Elem().FieldByName("stack"); stack.IsValid() && stack.Type() == reflect.TypeFor[[]byte]() {
-			e.stack = stack
-		}
-	}
-	return e
 }

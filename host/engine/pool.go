@@ -39,7 +39,8 @@ type Pool struct {
 	name      string
 	isolation Isolation
 	limits    Limits
-	kept      int // instances that may lie idle
+	kept      int           // instances that may lie idle
+	idleTime  time.Duration // for so long
 	output    output
 
 	memory                                    atomic.Int64
@@ -49,6 +50,7 @@ type Pool struct {
 	idle    []*instance // last in, first out: the warm ones stay in use
 	busy    int         // calls that hold a place
 	waiting []*waiter   // first in, first out
+	trimmer *time.Timer // runs while instances lie idle
 	closed  bool
 	drained chan struct{} // closed when the last call has ended after Close
 }
@@ -60,6 +62,10 @@ type waiter struct {
 	in      *instance
 	refused bool // the pool was closed
 }
+
+// idleTime is how long an instance may lie idle before its memory is given
+// back.
+const idleTime = time.Minute
 
 // Pool returns a pool of the module's instances. It keeps the module loaded
 // until it is closed.
@@ -77,6 +83,7 @@ func (m *Module) Pool(config PoolConfig) (*Pool, error) {
 		isolation: config.Isolation,
 		limits:    config.Limits.withDefaults(),
 		output:    output{to: config.Output},
+		idleTime:  idleTime,
 		drained:   make(chan struct{}),
 	}
 	// Beyond what the processors can run, instances only wait for the world
@@ -189,6 +196,9 @@ func (p *Pool) give(in *instance) {
 	if in != nil && !p.closed && len(p.idle) < p.kept {
 		p.idle = append(p.idle, in)
 		in = nil
+		if p.trimmer == nil {
+			p.trimmer = time.AfterFunc(p.idleTime, p.trim)
+		}
 	}
 	last := p.closed && p.busy == 0
 	p.mu.Unlock()
@@ -205,7 +215,27 @@ func (p *Pool) give(in *instance) {
 // until it can be, each call gets an instance of its own.
 func (p *Pool) renew(in *instance) bool {
 	usable := in.trap == nil && in.caller == nil // else it trapped, or its call panicked
-	return usable && p.isolation == IsolationShared && !p.module.command()
+	return usable && (p.isolation == IsolationShared || !in.used) && !p.module.command()
+}
+
+// trim drops the instances that were not used for some time: the oldest lie
+// at the bottom.
+func (p *Pool) trim() {
+	p.mu.Lock()
+	old := clock() - p.idleTime
+	n := 0
+	for n < len(p.idle) && p.idle[n].budget.started <= old {
+		n++
+	}
+	for _, in := range p.idle[:n] {
+		in.close()
+	}
+	p.idle = slices.Delete(p.idle, 0, n)
+	p.trimmer = nil
+	if len(p.idle) > 0 {
+		p.trimmer = time.AfterFunc(p.idleTime, p.trim)
+	}
+	p.mu.Unlock()
 }
 
 // Close refuses new calls, waits for the running ones and gives everything

@@ -144,6 +144,36 @@ func TestOverflowInstancesAreNotKept(t *testing.T) {
 	}
 }
 
+func TestIdleInstancesAreDropped(t *testing.T) {
+	p := newPool(t, newEngine(t), "reactor", PoolConfig{Isolation: IsolationShared})
+	p.idleTime = 10 * time.Millisecond
+	mustRun(t, p, runEcho, 0)
+	waitFor(t, "the idle instance is dropped", func() bool { s := p.Stats(); return s.Idle == 0 && s.Memory == 0 })
+	mustRun(t, p, runEcho, 0)
+	if s := p.Stats(); s.Created != 2 {
+		t.Errorf("%d instances were made, want 2", s.Created)
+	}
+}
+
+// What Warm makes serves the first call, whatever the isolation.
+func TestWarm(t *testing.T) {
+	e := newEngine(t)
+	for _, isolation := range []Isolation{IsolationShared, IsolationRequest} {
+		p := newPool(t, e, "reactor", PoolConfig{Isolation: isolation})
+		for range 2 {
+			if err := p.Warm(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := mustRun(t, p, runCount, 0); got != 1 {
+			t.Errorf("%s: the first call counts %d", isolation, got)
+		}
+		if s := p.Stats(); s.Created != 1 {
+			t.Errorf("%s: %d instances were made, want 1", isolation, s.Created)
+		}
+	}
+}
+
 func TestPoolClose(t *testing.T) {
 	e := newEngine(t)
 	p := newPool(t, e, "reactor", PoolConfig{Isolation: IsolationShared, Limits: Limits{Instances: 1}})

@@ -22,12 +22,12 @@ var (
 // error of the caller's context, or a rarer trap of WebAssembly such as
 // "integer divide by zero".
 var (
-	ErrTimeout       = errors.New("the time limit was reached")                                               // wall or compute time
-	ErrMemory        = errors.New("the memory limit was reached")                                             // at the start, or as the likely reason of what followed
-	ErrHostCalls     = errors.New("the limit of host function calls was reached")                             //
-	ErrStackOverflow = errors.New("stack overflow")                                                           // calls too deep
-	ErrUnreachable   = errors.New("unreachable code was reached: the guest gave up, as by a panic")           //
-	ErrOutOfBounds   = errors.New("memory access outside the guest's memory")                                 //
+	ErrTimeout       = errors.New("the time limit was reached")   // wall or compute time
+	ErrMemory        = errors.New("the memory limit was reached") // at the start, or as the likely reason of what followed
+	ErrHostCalls     = errors.New("the limit of host function calls was reached")
+	ErrStackOverflow = errors.New("stack overflow: calls too deep, as by a recursion without an end")
+	ErrUnreachable   = errors.New("unreachable code was reached: the guest gave up, as by a panic")
+	ErrOutOfBounds   = errors.New("memory access outside the guest's memory")
 	ErrHost          = errors.New("a host function failed; this is a fault of the server, not of the module") // a panic of ours
 )
 
