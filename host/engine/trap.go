@@ -103,28 +103,47 @@ const (
 	maxFrameBytes = 300
 )
 
-// stackOf takes the guest's frames out of an error text of wazero.
+// stackOf takes the guest's frames out of an error text of wazero. A frame
+// that repeats, as in a recursion, is written once with its number.
 func stackOf(err error) string {
 	_, text, _ := strings.Cut(err.Error(), "wasm stack trace:\n\t")
 	text, _, _ = strings.Cut(text, "\n\nGo runtime stack trace:")
 	var frames []string
+	last, times := "", 0
+	push := func(next string) {
+		switch {
+		case next == last:
+			times++
+			return
+		case times > 1:
+			frames = append(frames, fmt.Sprintf("%s (%d times)", last, times))
+		case times == 1:
+			frames = append(frames, last)
+		}
+		last, times = next, 1
+	}
 	for line := range strings.SplitSeq(text, "\n\t") {
-		if strings.HasPrefix(line, tickFunction.String()+"(") {
-			continue
-		}
-		line = strings.TrimPrefix(line, ".") // the name of the module, which is anonymous
-		line = strings.Map(func(r rune) rune {
-			if unicode.IsPrint(r) {
-				return r
-			}
-			return ' '
-		}, line)
-		if len(line) > maxFrameBytes {
-			line = strings.ToValidUTF8(line[:maxFrameBytes], "") + "…"
-		}
-		if frames = append(frames, line); len(frames) == maxFrames {
-			break
+		if line != "" && !strings.HasPrefix(line, tickFunction.String()+"(") {
+			push(printable(line))
 		}
 	}
-	return strings.Join(frames, "\n")
+	push("")
+	return strings.Join(frames[:min(len(frames), maxFrames)], "\n")
+}
+
+// printable makes a frame fit for logs and pages.
+func printable(frame string) string {
+	if strings.HasPrefix(frame, "... ") { // there are more, says wazero
+		return "…"
+	}
+	frame = strings.TrimPrefix(frame, ".") // after the name of the module, which is none
+	if len(frame) > maxFrameBytes {
+		frame = frame[:maxFrameBytes] + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, frame)
 }
