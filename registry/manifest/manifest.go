@@ -13,6 +13,17 @@ import (
 // File is the name of the manifest at the root of a package.
 const File = "berth.toml"
 
+// Values of keys with a fixed choice.
+const (
+	ABIHTTPWasm      = "http-wasm"
+	ABICGI           = "cgi"
+	IsolationRequest = "request"
+	IsolationShared  = "shared"
+	PolicyPatch      = "patch"
+	PolicyExact      = "exact"
+	PolicyCompatible = "compatible"
+)
+
 // A Manifest is what berth.toml says, checked, with defaults filled in.
 type Manifest struct {
 	ID          name.ID
