@@ -1,6 +1,10 @@
 package config
 
-import "github.com/santhosh-tekuri/jsonschema/v6"
+import (
+	"slices"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
 
 // defaults fills in the defaults of a schema, at the top and in nested objects.
 // Its zero value is ready for one use. The number of places it looks at is
@@ -8,6 +12,7 @@ import "github.com/santhosh-tekuri/jsonschema/v6"
 type defaults struct {
 	steps int
 	depth int
+	open  []*jsonschema.Schema // those that are being filled: a part of itself is not made
 }
 
 // exhausted reports whether the limit was met; some defaults are then missing.
@@ -16,12 +21,17 @@ func (d *defaults) exhausted() bool { return d.steps > maxDefaults }
 // fill adds to object, where s holds, what it lacks. Objects in it are filled
 // too and must be the caller's own.
 func (d *defaults) fill(object map[string]any, s *jsonschema.Schema) {
+	holding := always(s)
+	d.open = append(d.open, holding...)
 	d.depth++
-	defer func() { d.depth-- }()
+	defer func() {
+		d.open = d.open[:len(d.open)-len(holding)]
+		d.depth--
+	}()
 	if d.depth > MaxDepth {
 		return
 	}
-	for _, in := range always(s) {
+	for _, in := range holding {
 		for name, sub := range in.Properties {
 			if d.steps++; d.exhausted() {
 				return
@@ -40,7 +50,11 @@ func (d *defaults) fill(object map[string]any, s *jsonschema.Schema) {
 // of returns the value of an absent place where s holds: its default, or an
 // object made of nested defaults if those satisfy what it requires.
 func (d *defaults) of(s *jsonschema.Schema) (any, bool) {
-	for _, in := range always(s) {
+	holding := always(s)
+	if slices.ContainsFunc(holding, func(in *jsonschema.Schema) bool { return slices.Contains(d.open, in) }) {
+		return nil, false
+	}
+	for _, in := range holding {
 		if in.Default == nil {
 			continue
 		}
@@ -55,7 +69,7 @@ func (d *defaults) of(s *jsonschema.Schema) (any, bool) {
 	if len(object) == 0 {
 		return nil, false
 	}
-	for _, in := range always(s) {
+	for _, in := range holding {
 		for _, name := range in.Required {
 			if _, ok := object[name]; !ok {
 				return nil, false

@@ -96,7 +96,9 @@ func TestDefaults(t *testing.T) {
 		"by allOf":                   {`{"properties":{"a":{"allOf":[{"default":7}]}}}`, ``, `{"a":7}`},
 		"not into another type":      {`{"properties":{"o":{"properties":{"x":{"default":1}}}}}`, `5`, `{"o":5}`},
 		"null is a value":            {`{"properties":{"o":{"default":1}}}`, `null`, `{"o":null}`},
-		"recursion ends":             {`{"$defs":{"n":{"properties":{"v":{"default":1}}}},"properties":{"o":{"$ref":"#/$defs/n"}}}`, ``, `{"o":{"v":1}}`},
+		"recursion ends":             {`{"$defs":{"n":{"type":"object","properties":{"v":{"default":1},"l":{"$ref":"#/$defs/n"},"r":{"$ref":"#/$defs/n"}}}},"properties":{"o":{"$ref":"#/$defs/n"}}}`, `{"l":{}}`, `{"o":{"l":{"v":1},"v":1}}`},
+		"recursion from nothing":     {`{"$ref":"#/$defs/n","$defs":{"n":{"properties":{"v":{"default":1},"l":{"$ref":"#/$defs/n"},"r":{"$ref":"#/$defs/n"}}}}}`, ``, `{"v":1}`},
+		"a default that has itself":  {`{"properties":{"o":{"default":{},"$ref":"#"}}}`, ``, `{}`},
 	} {
 		s := compile(t, row.schema)
 		l := Levels{}

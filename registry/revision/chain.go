@@ -326,11 +326,8 @@ func (c *Chain) watch(ctx context.Context, from, after uint64, yield func(*Revis
 		if err != nil {
 			return 0, 0, err
 		}
-		from = event.Revision
-		if r.Number <= after {
-			continue
-		}
-		if after = r.Number; !yield(r, nil) {
+		from, after = event.Revision, r.Number
+		if !yield(r, nil) {
 			return 0, 0, errStopped
 		}
 	}
