@@ -21,10 +21,19 @@ const (
 	MaxBlob      = 512 << 20 // bytes in a blob
 	MaxRefName   = 512       // bytes in the name of a reference
 	MaxRefValue  = 1 << 20   // bytes in the value of a reference
+	MaxChanges   = 1000      // changes in one SwapRefs
+	MaxSwap      = 16 << 20  // bytes of all values in one SwapRefs
 	MaxNamespace = 512       // bytes in the name of a data namespace
 	MaxKey       = 1 << 10   // bytes in a key
 	MaxValue     = 8 << 20   // bytes in a value
 	MaxPage      = 1000      // entries that one List returns at most
+)
+
+// A backend keeps the changes to references that WatchRefs can go back to: the
+// newest, as many as both limits allow.
+const (
+	KeptEvents     = 10_000
+	KeptEventBytes = 64 << 20 // in names and values
 )
 
 var (
@@ -35,11 +44,17 @@ var (
 	ErrConflict = errors.New("changed in the meantime")
 	// ErrTooLarge says that a name or value is above its limit.
 	ErrTooLarge = errors.New("too large")
+	// ErrInvalid says that a name or key cannot be stored: it is empty, or, for
+	// a reference, not printable ASCII or named twice in one call.
+	ErrInvalid = errors.New("not a valid name")
 	// ErrCorrupt says that stored bytes are not those that were written.
 	ErrCorrupt = errors.New("stored bytes are damaged")
 	// ErrPoisoned says that an earlier write could not be made durable, so
 	// this handle refuses to write until it is opened again.
 	ErrPoisoned = errors.New("an earlier write could not be made durable")
+	// ErrNewer says that a store or backup has a form that this berth does not
+	// know yet.
+	ErrNewer = errors.New("written by a newer berth: use that version or a later one")
 	// ErrClosed says that the store was closed.
 	ErrClosed = errors.New("store is closed")
 	// ErrCompacted says that a watch asked for events that are no longer kept.
@@ -162,7 +177,7 @@ type Ref struct {
 type RefChange struct {
 	Name  string
 	Want  uint64 // the revision it must be at; 0: it must not exist
-	Value []byte // the new value; nil: delete
+	Value []byte // the new value, which may be empty; nil: delete
 }
 
 // Refs are named references.
@@ -176,10 +191,14 @@ type Refs interface {
 	// store, which is the revision of each reference it wrote. When it
 	// returns without error, the changes are durable. A change whose
 	// reference is not at its wanted revision gives a [*ConflictError].
+	// Deleting what is wanted absent only checks that it is. Without changes,
+	// SwapRefs returns the present revision of the store.
 	SwapRefs(ctx context.Context, changes ...RefChange) (uint64, error)
 	// WatchRefs yields each change to references whose names start with
 	// prefix and whose revision is above after, in order, and then waits for
 	// more until ctx is done, which ends the sequence without an error.
+	// The changes of one SwapRefs have one revision and come in the order of
+	// its arguments: whoever stops among them resumes after the revision before.
 	// [ErrCompacted] means: list again and go on from there.
 	WatchRefs(ctx context.Context, prefix string, after uint64) iter.Seq2[RefEvent, error]
 }
@@ -208,15 +227,15 @@ type Data interface {
 	// Put writes a key that is at revision want (0: absent; [AnyRevision]) and
 	// returns its new revision. It is durable when Put returns.
 	Put(ctx context.Context, namespace, key string, value []byte, want uint64) (uint64, error)
-	// Delete removes a key that is at revision want. [AnyRevision] makes
-	// deleting an absent key no error.
+	// Delete removes a key that is at revision want. Deleting an absent key is
+	// no error if want is 0 or [AnyRevision].
 	Delete(ctx context.Context, namespace, key string, want uint64) error
 	// List returns up to limit entries of keys that start with prefix and come
-	// after the key after. limit 0 means [MaxPage]; a page also ends early
-	// when its values pass [MaxValue] in sum.
+	// after the key after. limit 0 means [MaxPage]; a page also ends before
+	// its values pass [MaxValue] in sum, so only an empty page is the last.
 	List(ctx context.Context, namespace, prefix, after string, limit int) ([]Entry, error)
 	// Copy replaces the namespace to by what the namespace from holds at one
-	// instant. Revisions are kept.
+	// instant, all at once. Revisions are kept.
 	Copy(ctx context.Context, from, to string) error
 	// Drop deletes a namespace.
 	Drop(ctx context.Context, namespace string) error

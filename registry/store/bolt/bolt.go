@@ -1,0 +1,199 @@
+// Package bolt keeps a store in a folder: references and data in a bbolt
+// database, blobs as files named by their hash. It is the default of a server
+// that runs alone; one process has the folder at a time.
+//
+//	registry.db          the database
+//	registry.lock        locked by the process that has the folder
+//	blobs/1f/1f3a…       one file for each blob
+//	blobs/tmp/           files that are being written; emptied by Open
+//
+// The package promises that what was acknowledged is on disk, and that
+// damaged files give errors: no call panics, hangs or returns bytes that are
+// not those that were written.
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/berth-host/berth/registry/store"
+)
+
+const (
+	databaseName = "registry.db"
+	lockName     = "registry.lock"
+	blobsName    = "blobs"
+
+	// mapSize is address space set aside for the database. Below it, growing
+	// need not wait for readers, such as a long check.
+	mapSize = 1 << 30
+	// growStep is how much the database file grows at least, in bytes.
+	growStep = 1 << 20
+)
+
+// ErrLocked says that another process has the data folder.
+var ErrLocked = errors.New("another berth process has this data folder open: stop that one first")
+
+// A Store keeps everything below one folder.
+type Store struct {
+	dir     string
+	lock    *os.File
+	db      *bbolt.DB
+	file    *os.File // the database's, to check its pages
+	fault   fault
+	queue   queue
+	changed broadcast
+	deletes sync.RWMutex // held for reading while a backup needs every blob
+
+	calls    calls
+	poisoned atomic.Pointer[error] // why no more writes are accepted
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the store in the folder dir and creates what is missing. All of
+// the database's structure is checked first. Errors: [ErrLocked],
+// [store.ErrCorrupt], [store.ErrNewer].
+func Open(dir string) (*Store, error) {
+	s, err := open(dir, nil)
+	if err != nil {
+		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+func open(dir string, f fault) (_ *Store, err error) {
+	s := &Store{dir: dir, fault: f}
+	s.queue.init()
+	s.changed.init()
+	s.calls.init()
+	if err := s.makeFolders(); err != nil {
+		return nil, err
+	}
+	if s.lock, err = lockFile(filepath.Join(dir, lockName)); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.release()
+		}
+	}()
+	if err := s.emptyTemporary(); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, databaseName)
+	switch _, err := os.Lstat(path); {
+	case errors.Is(err, os.ErrNotExist):
+		if err := s.createDatabase(path); err != nil {
+			return nil, err
+		}
+	case err != nil:
+		return nil, err
+	}
+	if err := checkDatabase(path); err != nil {
+		return nil, fmt.Errorf("%s: %w", databaseName, err)
+	}
+	if err := s.openDatabase(path); err != nil {
+		return nil, fmt.Errorf("%s: %w", databaseName, err)
+	}
+	return s, s.view(context.Background(), checkFormat)
+}
+
+// createDatabase makes an empty database elsewhere and moves it to path whole,
+// so that a loss of power leaves none or a good one.
+func (s *Store) createDatabase(path string) error {
+	temporary := filepath.Join(s.temporary(), databaseName)
+	if err := s.openDatabase(temporary); err != nil {
+		return err
+	}
+	err := s.db.Update(writeFormat)
+	if err = errors.Join(err, s.db.Close()); err != nil {
+		return err
+	}
+	if err := s.rename(temporary, path); err != nil {
+		return err
+	}
+	return s.syncFolder(s.dir)
+}
+
+func (s *Store) openDatabase(path string) error {
+	options := &bbolt.Options{
+		Timeout:         lockWait,
+		FreelistType:    bbolt.FreelistMapType, // the array kind is slow once large values fragment the file
+		NoStatistics:    true,
+		InitialMmapSize: mapSize,
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag, mode)
+			s.file = f
+			return f, err
+		},
+	}
+	if runtime.GOOS == "windows" || ^uint(0)>>32 == 0 {
+		options.InitialMmapSize = 0 // Windows would make the file that long; 32 bits have no room
+	}
+	return guarded(func() error {
+		db, err := bbolt.Open(path, 0o600, options)
+		if err != nil {
+			return err
+		}
+		db.AllocSize = growStep
+		s.db = db
+		return nil
+	})
+}
+
+// Close implements [store.Store]. It ends watches with [store.ErrClosed].
+func (s *Store) Close() error {
+	if !s.calls.end() {
+		return nil
+	}
+	return s.release()
+}
+
+func (s *Store) release() error {
+	var err error
+	if s.db != nil {
+		err = guarded(s.db.Close)
+	}
+	return errors.Join(err, s.lock.Close())
+}
+
+// view runs f in a transaction that sees the database at one instant. What f
+// finds there is mapped memory, gone with the transaction: copy it.
+func (s *Store) view(ctx context.Context, f func(tx *bbolt.Tx) error) error {
+	if err := s.calls.begin(ctx); err != nil {
+		return err
+	}
+	defer s.calls.done()
+	return guarded(func() error {
+		tx, err := s.db.Begin(false)
+		if err != nil {
+			return err
+		}
+		defer tx.Rollback()
+		return f(tx)
+	})
+}
+
+// poison makes the store refuse writes from now on: after a failed fsync the
+// system may have dropped what was to be written, and a second one would
+// succeed all the same. It returns the error for whoever wrote.
+func (s *Store) poison(err error) error {
+	s.poisoned.CompareAndSwap(nil, &err)
+	return s.checkPoison()
+}
+
+func (s *Store) checkPoison() error {
+	if cause := s.poisoned.Load(); cause != nil {
+		return fmt.Errorf("%w (open the store again): %w", store.ErrPoisoned, *cause)
+	}
+	return nil
+}
