@@ -1,0 +1,107 @@
+package archive
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/mod/module"
+	modzip "golang.org/x/mod/zip"
+)
+
+// maxShown is how many faults an error shows.
+const maxShown = 20
+
+// A Fault says why a file cannot be in a package.
+type Fault struct {
+	Path    string // as it is in the folder, or of the zip's entry
+	Message string
+}
+
+func (f Fault) String() string { return fmt.Sprintf("%q: %s", f.Path, f.Message) }
+
+// Faults are all that is wrong with the files of a package.
+type Faults []Fault
+
+func (f Faults) Error() string {
+	if len(f) == 1 {
+		return f[0].String()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d files cannot be in a package", len(f))
+	for _, fault := range f[:min(len(f), maxShown)] {
+		fmt.Fprintf(&b, "\n%s", fault)
+	}
+	if more := len(f) - maxShown; more > 0 {
+		fmt.Fprintf(&b, "\nand %d more", more)
+	}
+	return b.String()
+}
+
+// Check holds the files of a package against the rules of
+// golang.org/x/mod/zip and the limits of this package. What those rules would
+// silently leave out is a fault too: an author must know what he publishes.
+// The error is [Faults], or one about a limit.
+func Check(files []modzip.File) error {
+	if len(files) > MaxEntries {
+		return fmt.Errorf("%d files; the most is %d", len(files), MaxEntries)
+	}
+	var unpacked int64
+	for _, f := range files {
+		info, err := f.Lstat()
+		if err != nil {
+			return err
+		}
+		unpacked += info.Size()
+		if unpacked > MaxUnpacked {
+			return fmt.Errorf("more than %d bytes of files", MaxUnpacked)
+		}
+	}
+	if faults := check(files); len(faults) > 0 {
+		return faults
+	}
+	return nil
+}
+
+// check reports what golang.org/x/mod/zip refuses or omits, in the order of
+// paths. What it omits for the sake of Go source is checked here instead: its
+// rules for vendor folders depend on the Go version in go.mod, and for nested
+// modules it names every file but the one that makes the folder a module.
+func check(files []modzip.File) Faults {
+	var faults Faults
+	var rest []modzip.File
+	for _, f := range files {
+		p := f.Path()
+		switch dir, base := path.Split(p); {
+		case strings.HasPrefix(p, "vendor/") || strings.Contains(p, "/vendor/"):
+			faults = append(faults, Fault{p, "lies in a folder named vendor, which Go's rules for zips leave out: rename the folder"})
+		case dir != "" && strings.EqualFold(base, "go.mod"):
+			faults = append(faults, Fault{p, "makes its folder another Go module, which Go's rules for zips leave out: rename it, such as to go.mod.txt"})
+		default:
+			rest = append(rest, unread{f})
+		}
+	}
+	checked, err := modzip.CheckFiles(rest)
+	for _, f := range slices.Concat(checked.Invalid, checked.Omitted) {
+		reason := f.Err
+		if e := (*module.InvalidPathError)(nil); errors.As(reason, &e) {
+			reason = e.Err
+		}
+		faults = append(faults, Fault{f.Path, reason.Error()})
+	}
+	if err != nil && len(faults) == 0 {
+		faults = append(faults, Fault{".", err.Error()})
+	}
+	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.Path, b.Path) })
+	return faults
+}
+
+// unread hides the content of a file: CheckFiles would read all of a go.mod
+// into memory, however large it is.
+type unread struct{ modzip.File }
+
+func (unread) Open() (io.ReadCloser, error) { return nil, errors.New("not for reading") }
