@@ -1,10 +1,10 @@
-// Package archive reads the zips that packages come in. Anybody may have made
-// them, so nothing of a zip is used before all of it was checked: where it
-// ends, how much it holds, what its entries are called, and that the manifest
-// names the package that the entries name. A zip is read in place and never
-// extracted.
+// Package archive packs folders into the zips that packages come in, and reads
+// them. Anybody may have made a zip, so nothing of it is used before all of it
+// was checked: where it ends, how much it holds, what its entries are called,
+// and that the manifest names the package that the entries name. A zip is read
+// in place and never extracted.
 //
-// It neither fetches zips nor stores or writes them.
+// It neither fetches zips nor stores or lists them.
 package archive
 
 import (
@@ -17,9 +17,8 @@ import (
 	"io/fs"
 	"strings"
 
-	modzip "golang.org/x/mod/zip"
-
 	"golang.org/x/mod/sumdb/dirhash"
+	modzip "golang.org/x/mod/zip"
 
 	"github.com/berth-host/berth/registry/manifest"
 	"github.com/berth-host/berth/registry/name"
@@ -27,7 +26,8 @@ import (
 
 // Limits of a package.
 const (
-	MaxSize     = 64 << 20  // bytes of the zip
+	MaxZip      = 64 << 20  // bytes of the zip
+	MaxFile     = 64 << 20  // bytes of one file in it
 	MaxUnpacked = 256 << 20 // bytes of all files in it
 	MaxEntries  = 10_000    // files in it
 )
@@ -36,7 +36,7 @@ const (
 var ErrInvalid = errors.New("invalid package")
 
 func invalid(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrInvalid, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: "+format, append([]any{ErrInvalid}, args...)...)
 }
 
 // An Archive is a package zip that was checked. It reads from the
@@ -44,30 +44,24 @@ func invalid(format string, args ...any) error {
 type Archive struct {
 	ID       name.ID
 	Manifest *manifest.Manifest
-	Files    []string // paths below the root of the package, in the order of the zip
+	FS       fs.FS    // the files, without the prefix that they have in the zip
+	Files    []string // their paths in FS, in the order of the zip
 	Size     int64    // bytes of the zip
 	Unpacked int64    // bytes of all files
 
-	zip  *zip.Reader
-	root fs.FS
-}
-
-// FS returns the files of the package, without the prefix that they have in
-// the zip. It may be used by many goroutines at once.
-func (a *Archive) FS() fs.FS { return a.root }
-
-// A Sum identifies the content of a package.
-type Sum struct {
+	// Of an archive from [Verify] alone:
 	H1     string // of names and files, whatever their compression: golang.org/x/mod/sumdb/dirhash
 	SHA256 string // of the bytes of the zip, in hexadecimal
+
+	zip *zip.Reader
 }
 
 // Open checks everything about a zip but the bytes of its files, which is what
 // a zip needs whose own bytes are known to be those that [Verify] saw.
 // Errors satisfy [ErrInvalid], or are those of reading r.
 func Open(r io.ReaderAt, size int64) (*Archive, error) {
-	if size > MaxSize {
-		return nil, invalid("the zip has %d bytes; the most is %d", size, MaxSize)
+	if size > MaxZip {
+		return nil, invalid("the zip has %d bytes; the most is %d", size, MaxZip)
 	}
 	if err := checkDirectory(r, size); err != nil {
 		return nil, err
@@ -83,10 +77,10 @@ func Open(r io.ReaderAt, size int64) (*Archive, error) {
 	if err := a.checkEntries(); err != nil {
 		return nil, err
 	}
-	if a.root, err = fs.Sub(z, a.ID.Prefix()); err != nil {
+	if a.FS, err = fs.Sub(z, a.ID.Prefix()); err != nil {
 		return nil, invalid("%v", err)
 	}
-	if a.Manifest, err = manifest.Load(a.root); err != nil {
+	if a.Manifest, err = manifest.Load(a.FS); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if a.Manifest.ID != a.ID {
@@ -96,17 +90,16 @@ func Open(r io.ReaderAt, size int64) (*Archive, error) {
 }
 
 // Verify opens a zip that comes from outside: it does what [Open] does, reads
-// every file, and returns the hashes. Errors are those of Open.
-func Verify(r io.ReaderAt, size int64) (*Archive, Sum, error) {
+// every file, and works out the hashes. Errors are those of Open.
+func Verify(r io.ReaderAt, size int64) (*Archive, error) {
 	a, err := Open(r, size)
 	if err != nil {
-		return nil, Sum{}, err
+		return nil, err
 	}
-	sum, err := a.sum(r)
-	if err != nil {
-		return nil, Sum{}, err
+	if err := a.hash(r); err != nil {
+		return nil, err
 	}
-	return a, sum, nil
+	return a, nil
 }
 
 // identify reads the identity of the package from the first entry's name.
@@ -136,55 +129,48 @@ func (a *Archive) checkEntries() error {
 			faults = append(faults, Fault{f.Name, fmt.Sprintf("does not begin with %s as the first entry does", prefix)})
 			continue
 		}
-		// Each size is checked by itself first: the sum could overflow.
-		if f.UncompressedSize64 > MaxUnpacked {
-			return tooMuch()
-		}
-		a.Unpacked += int64(f.UncompressedSize64)
 		a.Files = append(a.Files, path)
-		files = append(files, entry{f, path})
+		files = append(files, zipFile{f, path})
 	}
-	if a.Unpacked > MaxUnpacked {
-		return tooMuch()
-	}
-	faults = append(faults, check(files)...)
-	if len(faults) > 0 {
+	unpacked, more := check(files)
+	if faults = append(faults, more...); len(faults) > 0 {
 		return fmt.Errorf("%w: %w", ErrInvalid, faults)
 	}
+	a.Unpacked = unpacked
 	return nil
 }
 
-func tooMuch() error { return invalid("it unpacks to more than %d bytes", MaxUnpacked) }
-
-// An entry is a file of a zip in the eyes of golang.org/x/mod/zip.
-type entry struct {
+// A zipFile is a file of a zip in the eyes of golang.org/x/mod/zip.
+type zipFile struct {
 	file *zip.File
 	path string
 }
 
-func (e entry) Path() string                 { return e.path }
-func (e entry) Lstat() (fs.FileInfo, error)  { return e.file.FileInfo(), nil }
-func (e entry) Open() (io.ReadCloser, error) { return e.file.Open() }
+func (z zipFile) Path() string                 { return z.path }
+func (z zipFile) Lstat() (fs.FileInfo, error)  { return z.file.FileInfo(), nil }
+func (z zipFile) Open() (io.ReadCloser, error) { return z.file.Open() }
 
-// sum reads everything. archive/zip compares each file with its declared size
+// hash reads everything. archive/zip compares each file with its declared size
 // and CRC, so a file that holds more than it says ends here.
-func (a *Archive) sum(r io.ReaderAt) (Sum, error) {
+func (a *Archive) hash(r io.ReaderAt) error {
 	files := make(map[string]*zip.File, len(a.zip.File))
 	names := make([]string, len(a.zip.File))
 	for i, f := range a.zip.File {
 		files[f.Name], names[i] = f, f.Name
 	}
 	var reading string
-	h1, err := dirhash.Hash1(names, func(name string) (io.ReadCloser, error) {
+	var err error
+	a.H1, err = dirhash.Hash1(names, func(name string) (io.ReadCloser, error) {
 		reading = name
 		return files[name].Open()
 	})
 	if err != nil {
-		return Sum{}, invalid("entry %q: %w", reading, err)
+		return invalid("%q: %w", reading, err)
 	}
 	h := sha256.New()
 	if _, err := io.Copy(h, io.NewSectionReader(r, 0, a.Size)); err != nil {
-		return Sum{}, err
+		return err
 	}
-	return Sum{H1: h1, SHA256: hex.EncodeToString(h.Sum(nil))}, nil
+	a.SHA256 = hex.EncodeToString(h.Sum(nil))
+	return nil
 }

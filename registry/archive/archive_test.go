@@ -82,7 +82,7 @@ func TestHostile(t *testing.T) {
 	}
 	bomb := []entry{manifest}
 	for i := range 5 {
-		bomb = append(bomb, entry{name: fmt.Sprintf("%sbomb%d", prefix, i), body: strings.Repeat("\x00", MaxModule)})
+		bomb = append(bomb, entry{name: fmt.Sprintf("%sbomb%d", prefix, i), body: strings.Repeat("\x00", MaxFile)})
 	}
 	whole := makeZip(t, manifest)
 	flipped := bytes.Clone(whole)
@@ -114,7 +114,7 @@ func TestHostile(t *testing.T) {
 		{"folder entry", makeZip(t, manifest, entry{name: prefix + "a/"}), "is a folder"},
 		{"too many", makeZip(t, many...), "10001 files; the most is 10000"},
 		{"bomb", makeZip(t, bomb...), "its files have more than"},
-		{"one large file", makeZip(t, manifest, entry{name: prefix + "a", body: strings.Repeat("\x00", MaxModule+1)}), "the most is"},
+		{"one large file", makeZip(t, manifest, entry{name: prefix + "a", body: strings.Repeat("\x00", MaxFile+1)}), "the most is"},
 		{"flipped bit", flipped, ErrInvalid.Error()},
 		{"no manifest", makeZip(t, entry{name: prefix + "a", body: "x"}), "there is no berth.toml"},
 		{"other identity", makeZip(t, entry{name: prefix + "berth.toml", body: strings.Replace(berthTOML, "2.5.1", "2.5.2", 1)}), "its manifest says baz.example/baz@v2.5.2, and its entries say baz.example/baz@v2.5.1"},

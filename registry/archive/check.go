@@ -42,40 +42,32 @@ func (f Faults) Error() string {
 	return b.String()
 }
 
-// Check holds the files of a package against the rules of
-// golang.org/x/mod/zip and the limits of this package. What those rules would
-// silently leave out is a fault too: an author must know what he publishes.
-// The error is [Faults], or one about a limit.
-func Check(files []modzip.File) error {
+// check holds the files of a package, each a regular file or something that
+// is refused, against the rules of golang.org/x/mod/zip and the limits of this
+// package. It returns the sum of their sizes.
+//
+// What those rules would silently leave out is a fault too: an author must
+// know what he publishes. Two of these are looked for here: the rule for vendor
+// folders depends on the Go version in go.mod, and that for nested modules
+// names every file but the one that makes the folder a module.
+func check(files []modzip.File) (unpacked int64, faults Faults) {
 	if len(files) > MaxEntries {
-		return fmt.Errorf("%d files; the most is %d", len(files), MaxEntries)
+		return 0, Faults{{".", fmt.Sprintf("%d files; the most is %d", len(files), MaxEntries)}}
 	}
-	var unpacked int64
-	for _, f := range files {
-		info, err := f.Lstat()
-		if err != nil {
-			return err
-		}
-		unpacked += info.Size()
-		if unpacked > MaxUnpacked {
-			return fmt.Errorf("more than %d bytes of files", MaxUnpacked)
-		}
-	}
-	if faults := check(files); len(faults) > 0 {
-		return faults
-	}
-	return nil
-}
-
-// check reports what golang.org/x/mod/zip refuses or omits, in the order of
-// paths. What it omits for the sake of Go source is checked here instead: its
-// rules for vendor folders depend on the Go version in go.mod, and for nested
-// modules it names every file but the one that makes the folder a module.
-func check(files []modzip.File) Faults {
-	var faults Faults
 	var rest []modzip.File
 	for _, f := range files {
 		p := f.Path()
+		info, err := f.Lstat()
+		if err != nil {
+			faults = append(faults, Fault{p, err.Error()})
+			continue
+		}
+		// A zip may declare sizes of which two overflow when added.
+		if info.Size() < 0 || info.Size() > MaxFile {
+			faults = append(faults, Fault{p, fmt.Sprintf("is larger than %d bytes", MaxFile)})
+			continue
+		}
+		unpacked += info.Size()
 		switch dir, base := path.Split(p); {
 		case strings.HasPrefix(p, "vendor/") || strings.Contains(p, "/vendor/"):
 			faults = append(faults, Fault{p, "lies in a folder named vendor, which Go's rules for zips leave out: rename the folder"})
@@ -96,8 +88,11 @@ func check(files []modzip.File) Faults {
 	if err != nil && len(faults) == 0 {
 		faults = append(faults, Fault{".", err.Error()})
 	}
+	if unpacked > MaxUnpacked {
+		faults = append(faults, Fault{".", fmt.Sprintf("all files together have %d bytes; the most is %d", unpacked, MaxUnpacked)})
+	}
 	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.Path, b.Path) })
-	return faults
+	return unpacked, faults
 }
 
 // unread hides the content of a file: CheckFiles would read all of a go.mod
