@@ -189,6 +189,7 @@ type Edit struct {
 // base is not the newest any more, nothing changes and it returns a
 // [*ConflictError]. An edit that changes nothing returns base. Errors of Apply
 // are returned as they are. When Commit returns the new revision, it is durable.
+// A single value too large for the store gives [store.ErrTooLarge].
 func (c *Chain) Commit(ctx context.Context, base *Revision, e Edit) (*Revision, error) {
 	if err := e.check(); err != nil {
 		return nil, err
@@ -214,14 +215,9 @@ func (c *Chain) Commit(ctx context.Context, base *Revision, e Edit) (*Revision, 
 		Number: r.Number, Parent: r.Parent, Time: r.Time, Who: r.Who, Why: r.Why,
 		Settings: r.settings, Mounts: r.mounts, Routes: r.routes, Packages: r.packages,
 	})
-	changes, err := c.missing(ctx, out)
-	if err != nil {
-		return nil, err
-	}
-	changes = append(changes,
+	err = c.write(ctx, out,
 		store.RefChange{Name: headRef, Want: at, Value: []byte(r.Hash.String())},
 		store.RefChange{Name: numberRef(r.Number), Value: []byte(r.Hash.String())})
-	_, err = c.refs.SwapRefs(ctx, changes...)
 	if errors.Is(err, store.ErrConflict) {
 		return nil, c.conflict(ctx, base)
 	}
@@ -238,15 +234,54 @@ func (e Edit) check() error {
 	return errors.Join(checkText("who makes the change", e.Who), checkText("the reason", e.Why))
 }
 
+// write creates objects and moves references in one transaction. Of a change
+// that is too large for one, objects go ahead: until the references move,
+// nothing leads to them, and the next to need them finds them there.
+func (c *Chain) write(ctx context.Context, out objects, moves ...store.RefChange) error {
+	changes, err := c.missing(ctx, out)
+	if err != nil {
+		return err
+	}
+	for {
+		n := fitting(changes, len(moves))
+		if n == len(changes) {
+			_, err := c.refs.SwapRefs(ctx, append(changes, moves...)...)
+			return err
+		}
+		_, err := c.refs.SwapRefs(ctx, changes[:n]...)
+		if errors.Is(err, store.ErrConflict) { // another server wrote one of them
+			changes, err = c.missing(ctx, out)
+		} else {
+			changes = changes[n:]
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// fitting returns how many of changes fit into one transaction beside moves
+// other ones, whose values are small.
+func fitting(changes []store.RefChange, moves int) int {
+	const room = 4 << 10 // for the moves
+	sum := 0
+	for i, change := range changes {
+		if sum += len(change.Value); i+moves >= store.MaxChanges || sum > store.MaxSwap-room {
+			return i
+		}
+	}
+	return len(changes)
+}
+
 // missing returns what creates those objects that are not stored yet. Objects
 // are never deleted, so one that is there stays there.
 func (c *Chain) missing(ctx context.Context, out objects) ([]store.RefChange, error) {
 	var changes []store.RefChange
 	for _, h := range slices.SortedFunc(maps.Keys(out), func(a, b store.Hash) int { return bytes.Compare(a[:], b[:]) }) {
-		name := objectPrefix + h.String()
-		_, err := c.refs.Ref(ctx, name)
+		objectName := objectPrefix + h.String()
+		_, err := c.refs.Ref(ctx, objectName)
 		if errors.Is(err, store.ErrNotFound) {
-			changes = append(changes, store.RefChange{Name: name, Value: out[h]})
+			changes = append(changes, store.RefChange{Name: objectName, Value: out[h]})
 		} else if err != nil {
 			return nil, fmt.Errorf("reading object %s: %w", h, err)
 		}

@@ -200,8 +200,8 @@ func checkLock(l resolve.Lock) (map[string]bool, error) {
 	nodes := map[name.ID]bool{}
 	packages := map[string]bool{}
 	for _, n := range l.Nodes {
-		if err := checkPackage(n.ID.Package); err != nil {
-			return nil, err
+		if err := n.ID.Check(); err != nil {
+			return nil, invalid("lock of %s: %w", l.Root, err)
 		}
 		if n.H1 == "" {
 			return nil, invalid("lock of %s: %s has no hash", l.Root, n.ID)
@@ -230,9 +230,8 @@ func (u *Unit) has(pkg string) bool {
 }
 
 func checkPackage(pkg string) error {
-	host, _, ok := strings.Cut(pkg, "/")
-	if !ok || CheckHost(host) != nil || path.Clean("/"+pkg) != "/"+pkg {
-		return invalid("%q is not a package such as baz.example/baz", pkg)
+	if err := name.CheckPackage(pkg); err != nil {
+		return invalid("%w", err)
 	}
 	return nil
 }

@@ -116,7 +116,7 @@ func TestEditErrors(t *testing.T) {
 		"config of no mount":    {slotConfig(id(9), Production, "baz.example/baz"), ErrNoMount, ""},
 		"config of an empty":    {slotConfig(id(0), Beta, "baz.example/baz"), ErrEmptySlot, ""},
 		"config of a stranger":  {slotConfig(id(0), Production, "other.example/x"), ErrNoPackage, "other.example/x"},
-		"config of no package":  {slotConfig(id(0), Production, "../x"), ErrInvalid, "not a package"},
+		"config of no package":  {slotConfig(id(0), Production, "../x"), ErrInvalid, "package path"},
 		"config at no level":    {func(d *Draft) error { return d.SetConfig(Place{Level: config.Startup, Package: "a.b/c"}, "a", nil) }, ErrInvalid, "startup"},
 		"config is no JSON":     {func(d *Draft) error { return d.SetConfig(Place{Level: config.Shared}, "a", []byte(`{`)) }, ErrInvalid, "JSON"},
 		"config has no name":    {func(d *Draft) error { return d.SetConfig(Place{Level: config.Shared}, "", []byte(`1`)) }, ErrInvalid, "name"},
@@ -179,7 +179,7 @@ func TestMountChecks(t *testing.T) {
 		"too many filters":   {func(m *Mount) { m.Production.Filters = slices.Repeat([]Unit{filterUnit("v1.0.0")}, 33) }, "at most 32"},
 		"broken filter":      {func(m *Mount) { m.Production.Filters = []Unit{{Lock: resolve.Lock{}}} }, "filter 1"},
 		"config is no JSON":  {func(m *Mount) { m.Config = map[string]config.Values{"a.b/c": {"x": []byte("{")}} }, "a.b/c: x"},
-		"config of nothing":  {func(m *Mount) { m.Config = map[string]config.Values{"": {"x": []byte("1")}} }, "not a package"},
+		"config of nothing":  {func(m *Mount) { m.Config = map[string]config.Values{"": {"x": []byte("1")}} }, "package path"},
 		"config is empty":    {func(m *Mount) { m.Config = map[string]config.Values{"a.b/c": {}} }, ""},
 	} {
 		m := mountAt(1, "/news")

@@ -68,14 +68,14 @@ func (f *fakeRefs) SwapRefs(_ context.Context, changes ...store.RefChange) (uint
 		f.beforeSwap = nil
 		before()
 	}
+	if err := store.CheckChanges(changes); err != nil {
+		return 0, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, c := range changes {
 		if have := f.refs[c.Name].Revision; have != c.Want {
 			return 0, &store.ConflictError{Name: c.Name, Want: c.Want, Have: have}
-		}
-		if len(c.Value) > store.MaxRefValue {
-			return 0, store.ErrTooLarge
 		}
 	}
 	f.revision++

@@ -10,7 +10,7 @@ import (
 )
 
 func FuzzCheck(f *testing.F) {
-	for _, s := range []string{"/", "/news", "/a/../b", "example.com", "baz.example/baz", "-", "", "/%2e", "/\x00"} {
+	for _, s := range []string{"/", "/news", "/a/../b", "example.com", "-", "", "/%2e", "/\x00"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -19,9 +19,6 @@ func FuzzCheck(f *testing.F) {
 		}
 		if CheckHost(s) == nil && (s == "" || strings.ToLower(s) != s || strings.ContainsAny(s, "/:@ *_")) {
 			t.Errorf("host %q passed", s)
-		}
-		if checkPackage(s) == nil && (!strings.Contains(s, "/") || strings.HasPrefix(s, "/") || strings.Contains(s, "..")) {
-			t.Errorf("package %q passed", s)
 		}
 	})
 }
