@@ -3,11 +3,15 @@ package archive
 import (
 	"archive/zip"
 	"bytes"
+	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +21,7 @@ import (
 
 const berthTOML = "package = \"baz.example/baz\"\nversion = \"v2.5.1\"\n"
 
-// entry is one file of a zip under test. A nil body stands for a folder.
+// entry is one file of a zip under test.
 type entry struct {
 	name string
 	body string
@@ -74,62 +78,142 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+// TestHostile holds the exact words that an owner reads about each zip.
 func TestHostile(t *testing.T) {
 	manifest := entry{name: prefix + "berth.toml", body: berthTOML}
 	many := []entry{manifest}
 	for i := range MaxEntries {
 		many = append(many, entry{name: fmt.Sprintf("%sf%d", prefix, i)})
 	}
+	many64 := many
+	for i := range 60_000 {
+		many64 = append(many64, entry{name: fmt.Sprintf("%sg%d", prefix, i)})
+	}
 	bomb := []entry{manifest}
 	for i := range 5 {
 		bomb = append(bomb, entry{name: fmt.Sprintf("%sbomb%d", prefix, i), body: strings.Repeat("\x00", MaxFile)})
 	}
-	whole := makeZip(t, manifest)
+	whole := makeZip(t, manifest, entry{name: prefix + "a", body: strings.Repeat("abc", 100)})
 	flipped := bytes.Clone(whole)
-	flipped[len(prefix)+50] ^= 0xff
+	flipped[bytes.Index(whole, []byte(prefix+"a"))-40] ^= 0xff // in the compressed manifest
+	edited := func(edit func(end []byte)) []byte {
+		b := bytes.Clone(whole)
+		edit(b[len(b)-endSize:])
+		return b
+	}
+	liar := bytes.Clone(whole)
+	header := bytes.LastIndex(liar, []byte(prefix+"a")) - headerSize
+	binary.LittleEndian.PutUint32(liar[header+24:], 3) // the size that it declares for 300 bytes
+	locator := makeZip(t, manifest)
+	at := len(locator) - endSize - locatorSize
+	binary.LittleEndian.PutUint32(locator[at:], locatorSignature)
 
 	tests := []struct {
 		name string
 		zip  []byte
 		want string
 	}{
-		{"no zip", []byte("<html>"), "it is not a zip"},
-		{"empty file", nil, "it is not a zip"},
-		{"empty zip", makeZip(t), "the zip is empty"},
-		{"cut short", whole[:len(whole)-8], "it is not a zip"},
-		{"no prefix", makeZip(t, entry{name: "berth.toml", body: berthTOML}), `does not begin with package@version/`},
-		{"Go source zip", makeZip(t, entry{name: "baz-main/berth.toml", body: berthTOML}), `does not begin with package@version/`},
-		{"major in path missing", makeZip(t, entry{name: "baz.example/baz@v2.5.1/berth.toml", body: berthTOML}), "write baz.example/baz/v2@v2.5.1"},
-		{"two prefixes", makeZip(t, manifest, entry{name: "qux.example/qux@v1.0.0/a", body: "x"}), `does not begin with "baz.example/baz/v2@v2.5.1/"`},
-		{"up", makeZip(t, manifest, entry{name: prefix + "../../../etc/passwd", body: "x"}), "invalid path element"},
-		{"absolute", makeZip(t, manifest, entry{name: "/etc/passwd", body: "x"}), "does not begin with"},
-		{"backslash", makeZip(t, manifest, entry{name: prefix + `a\b`, body: "x"}), `invalid char '\\'`},
-		{"newline", makeZip(t, manifest, entry{name: prefix + "a\nb", body: "x"}), "invalid char"},
-		{"device name", makeZip(t, manifest, entry{name: prefix + "CON", body: "x"}), "disallowed as path element"},
-		{"not clean", makeZip(t, manifest, entry{name: prefix + "a//b", body: "x"}), "double slash"},
-		{"same twice", makeZip(t, manifest, manifest), "are the same on systems that ignore case"},
-		{"same but for case", makeZip(t, manifest, entry{name: prefix + "Berth.toml", body: "x"}), "are the same on systems that ignore case"},
-		{"file and folder", makeZip(t, manifest, entry{name: prefix + "a", body: "x"}, entry{name: prefix + "a/b", body: "x"}), "is a file and a folder"},
-		{"link", makeZip(t, manifest, entry{name: prefix + "a", body: "/etc/passwd", mode: fs.ModeSymlink | 0o777}), "is not a regular file"},
-		{"folder entry", makeZip(t, manifest, entry{name: prefix + "a/"}), "is a folder"},
-		{"too many", makeZip(t, many...), "10001 files; the most is 10000"},
-		{"bomb", makeZip(t, bomb...), "its files have more than"},
-		{"one large file", makeZip(t, manifest, entry{name: prefix + "a", body: strings.Repeat("\x00", MaxFile+1)}), "the most is"},
-		{"flipped bit", flipped, ErrInvalid.Error()},
-		{"no manifest", makeZip(t, entry{name: prefix + "a", body: "x"}), "there is no berth.toml"},
-		{"other identity", makeZip(t, entry{name: prefix + "berth.toml", body: strings.Replace(berthTOML, "2.5.1", "2.5.2", 1)}), "its manifest says baz.example/baz@v2.5.2, and its entries say baz.example/baz@v2.5.1"},
-		{"broken manifest", makeZip(t, entry{name: prefix + "berth.toml", body: "pakage = 1"}), `did you mean "package"`},
+		{"no zip", []byte("<html>"), `6 bytes are no zip`},
+		{"web page", []byte("<html>" + strings.Repeat(" ", 100)), `it does not end as a zip does: it was cut off, or something follows it`},
+		{"empty file", nil, `0 bytes are no zip`},
+		{"empty zip", makeZip(t), `it has no entries`},
+		{"cut short", whole[:len(whole)-8], `it does not end as a zip does: it was cut off, or something follows it`},
+		{"trailing data", append(bytes.Clone(whole), 0), `it does not end as a zip does: it was cut off, or something follows it`},
+		{"leading data", append([]byte("#!/bin/sh\n"), whole...), `its directory is not where it says`},
+		{"two zips in one", append(bytes.Clone(whole), whole...), `its directory is not where it says`},
+		{"comment", append(edited(func(end []byte) { end[20] = 2 }), "hi"...), `it does not end as a zip does: it was cut off, or something follows it`},
+		{"fewer entries than it lists", edited(func(end []byte) { end[10] = 1 }), `it says that it has 1 entries, and lists 2`},
+		{"more entries than it lists", edited(func(end []byte) { end[10] = 9 }), `it says that it has 9 entries, and lists 2`},
+		{"directory elsewhere", edited(func(end []byte) { end[16]++ }), `its directory is not where it says`},
+		{"another directory by zip64", locator, `it is a zip64`},
+		{"too many", makeZip(t, many...), `it has more than 10000 entries`},
+		{"far too many", makeZip(t, many64...), `it has more than 10000 entries`},
+		{"no prefix", makeZip(t, entry{name: "berth.toml", body: berthTOML}), `entry "berth.toml" does not begin with package@version/`},
+		{"archive of a branch", makeZip(t, entry{name: "baz-main/berth.toml", body: berthTOML}), `entry "baz-main/berth.toml" does not begin with package@version/`},
+		{"version without package", makeZip(t, entry{name: "@v1.0.0/berth.toml", body: berthTOML}), `entry "@v1.0.0/berth.toml" does not begin with package@version/: invalid name: package path "": empty string`},
+		{"major version missing", makeZip(t, entry{name: "baz.example/baz@v2.5.1/berth.toml", body: berthTOML}), `entry "baz.example/baz@v2.5.1/berth.toml" does not begin with package@version/: invalid name: "baz.example/baz@v2.5.1" does not fit its version: write baz.example/baz/v2@v2.5.1`},
+		{"two packages", makeZip(t, manifest, entry{name: "qux.example/qux@v1.0.0/a", body: "x"}), `"qux.example/qux@v1.0.0/a": does not begin with baz.example/baz/v2@v2.5.1/ as the first entry does`},
+		{"up", makeZip(t, manifest, entry{name: prefix + "../../../etc/passwd", body: "x"}), `"../../../etc/passwd": invalid path element ".."`},
+		{"up from below", makeZip(t, manifest, entry{name: prefix + "a/../../x", body: "x"}), `"a/../../x": file path is not clean`},
+		{"absolute", makeZip(t, manifest, entry{name: "/etc/passwd", body: "x"}), `"/etc/passwd": does not begin with baz.example/baz/v2@v2.5.1/ as the first entry does`},
+		{"absolute below the prefix", makeZip(t, manifest, entry{name: prefix + "/etc/passwd", body: "x"}), `"/etc/passwd": file path is not relative`},
+		{"backslash", makeZip(t, manifest, entry{name: prefix + `a\b`, body: "x"}), `"a\\b": invalid char '\\'`},
+		{"newline", makeZip(t, manifest, entry{name: prefix + "a\nb", body: "x"}), `"a\nb": invalid char '\n'`},
+		{"device name", makeZip(t, manifest, entry{name: prefix + "CON", body: "x"}), `"CON": "CON" disallowed as path element component on Windows`},
+		{"drive", makeZip(t, manifest, entry{name: prefix + "C:x", body: "x"}), `"C:x": invalid char ':'`},
+		{"not UTF-8", makeZip(t, manifest, entry{name: prefix + "a\xff", body: "x"}), `"a\xff": invalid UTF-8`},
+		{"same twice", makeZip(t, manifest, manifest), `"berth.toml": multiple entries for file "berth.toml"`},
+		{"same but for case", makeZip(t, manifest, entry{name: prefix + "Berth.toml", body: "x"}), `"Berth.toml": case-insensitive file name collision: "berth.toml" and "Berth.toml"`},
+		{"folders the same but for case", makeZip(t, manifest, entry{name: prefix + "a/x"}, entry{name: prefix + "A/y"}), `"A/y": case-insensitive file name collision: "a" and "A"`},
+		{"file and folder", makeZip(t, manifest, entry{name: prefix + "a", body: "x"}, entry{name: prefix + "a/b", body: "x"}), `"a/b": entry "a" is both a file and a directory`},
+		{"link", makeZip(t, manifest, entry{name: prefix + "a", body: "/etc/passwd", mode: fs.ModeSymlink | 0o777}), `"a": file is a symbolic link`},
+		{"device", makeZip(t, manifest, entry{name: prefix + "a", mode: fs.ModeDevice | 0o666}), `"a": not a regular file`},
+		{"folder entry", makeZip(t, manifest, entry{name: prefix + "a/"}), `"a/": file path is not clean`},
+		{"vendor folder", makeZip(t, manifest, entry{name: prefix + "public/vendor/x.js"}), `"public/vendor/x.js": lies in a folder named vendor, which Go's rules for zips leave out: rename the folder`},
+		{"nested Go module", makeZip(t, manifest, entry{name: prefix + "src/go.mod"}), `"src/go.mod": makes its folder another Go module, which Go's rules for zips leave out: rename it, such as to go.mod.txt`},
+		{"several", makeZip(t, manifest, entry{name: prefix + "b:"}, entry{name: prefix + "a:"}), "2 files cannot be in a package\n\"a:\": invalid char ':'\n\"b:\": invalid char ':'"},
+		{"bomb", makeZip(t, bomb...), `".": all files together have 335544367 bytes; the most is 268435456`},
+		{"one large file", makeZip(t, manifest, entry{name: prefix + "a", body: strings.Repeat("\x00", MaxFile+1)}), `"a": has 67108865 bytes; the most is 67108864`},
+		{"more bytes than declared", liar, `"baz.example/baz/v2@v2.5.1/a": zip: not a valid zip file`},
+		{"flipped bit", flipped, `berth.toml: zip: checksum error`},
+		{"no manifest", makeZip(t, entry{name: prefix + "a", body: "x"}), `there is no berth.toml at the root of the package`},
+		{"other identity", makeZip(t, entry{name: prefix + "berth.toml", body: strings.Replace(berthTOML, "2.5.1", "2.5.2", 1)}), `its entries say that it is baz.example/baz@v2.5.1, its berth.toml says that it is baz.example/baz@v2.5.2`},
+		{"broken manifest", makeZip(t, entry{name: prefix + "berth.toml", body: berthTOML + "titel = \"\"\n"}), `berth.toml:3: unknown key "titel" (did you mean "title"?)`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Verify(bytes.NewReader(tt.zip), int64(len(tt.zip)))
-			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %v, want %q", err, tt.want)
+			if !errors.Is(err, ErrInvalid) {
+				t.Fatalf("got %v, want ErrInvalid", err)
+			}
+			if want := "invalid package: " + tt.want; err.Error() != want {
+				t.Errorf("got\n%s\nwant\n%s", err, want)
 			}
 		})
 	}
-	if _, err := Verify(bytes.NewReader(nil), MaxZip+1); err == nil || !strings.Contains(err.Error(), "the most is") {
-		t.Errorf("a zip above the limit: %v", err)
+	_, err := Verify(bytes.NewReader(nil), MaxZip+1)
+	if want := "invalid package: the zip has 67108865 bytes; the most is 67108864"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// TestEveryByte damages a package at each place: whatever the damage, it is
+// refused, or the hash tells, or all that is read is as it was.
+func TestEveryByte(t *testing.T) {
+	b := makeZip(t, entry{name: prefix + "berth.toml", body: berthTOML}, entry{name: prefix + "a", body: "hello"})
+	whole, err := Verify(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range b {
+		damaged := bytes.Clone(b)
+		damaged[i] ^= 0x41
+		a, err := Verify(bytes.NewReader(damaged), int64(len(b)))
+		if err == nil && (a.ID != whole.ID || a.SHA256 == whole.SHA256 || (a.H1 == whole.H1) != slices.Equal(a.Files, whole.Files)) {
+			t.Errorf("byte %d: accepted as %s with %q, %s", i, a.ID, a.Files, a.H1)
+		}
+	}
+}
+
+// failing fails to read from some place on.
+type failing struct {
+	io.ReaderAt
+	from int64
+}
+
+var errDisk = errors.New("disk on fire")
+
+func (f failing) ReadAt(b []byte, off int64) (int, error) {
+	if off+int64(len(b)) > f.from {
+		return 0, errDisk
+	}
+	return f.ReaderAt.ReadAt(b, off)
+}
+
+func TestReadError(t *testing.T) {
+	b := makeZip(t, entry{name: prefix + "berth.toml", body: berthTOML})
+	if _, err := Verify(failing{bytes.NewReader(b), 10}, int64(len(b))); !errors.Is(err, errDisk) {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -165,27 +249,65 @@ func TestPack(t *testing.T) {
 }
 
 func TestPackOmitsNothing(t *testing.T) {
-	dir := writeTree(t, map[string]string{"berth.toml": berthTOML, "vendor/x/y.go": "x", "src/go.mod": "module x", "src/main.go": "x", "a:b": "x"})
+	dir := writeTree(t, map[string]string{
+		"berth.toml": berthTOML + "titel = \"\"\n", "vendor/x/y.go": "x", "src/go.mod": "module x", "src/main.go": "x", "a:b": "x",
+		"my.key": "PRIVATE+KEY+baz.example+00000000+AAAA\n", "lib/.git": "gitdir: ../.git/modules/lib",
+	})
 	if err := os.Symlink("/etc/passwd", filepath.Join(dir, "link")); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Pack(t.Context(), dir, &bytes.Buffer{})
-	if !errors.Is(err, ErrInvalid) {
-		t.Fatalf("got %v", err)
+	_, err := Pack(t.Context(), dir, io.Discard)
+	want := `invalid package: berth.toml:3: unknown key "titel" (did you mean "title"?)
+5 files cannot be in a package
+"a:b": invalid char ':'
+"link": file is a symbolic link
+"my.key": is a signing key, which nobody else may have: move it out of the folder
+"src/go.mod": makes its folder another Go module, which Go's rules for zips leave out: rename it, such as to go.mod.txt
+"vendor/x/y.go": lies in a folder named vendor, which Go's rules for zips leave out: rename the folder`
+	if !errors.Is(err, ErrInvalid) || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
-	for _, want := range []string{"vendor/x/y.go", "src/go.mod", "src/main.go", "a:b", "link is not a regular file"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not name %s: %v", want, err)
-		}
+}
+
+func TestPackManyFaults(t *testing.T) {
+	files := map[string]string{"berth.toml": berthTOML}
+	for i := range 30 {
+		files[fmt.Sprintf("x%02d:", i)] = ""
+	}
+	_, err := Pack(t.Context(), writeTree(t, files), io.Discard)
+	if err == nil || !strings.HasPrefix(err.Error(), "invalid package: 30 files cannot") || !strings.HasSuffix(err.Error(), "\"x19:\": invalid char ':'\nand 10 more") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPackStops(t *testing.T) {
+	dir := writeTree(t, map[string]string{"berth.toml": berthTOML})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Pack(ctx, dir, io.Discard); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+	if _, err := Pack(t.Context(), filepath.Join(dir, "none"), io.Discard); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no folder: %v", err)
 	}
 }
 
 func FuzzVerify(f *testing.F) {
-	f.Add(makeZip(f, entry{name: prefix + "berth.toml", body: berthTOML}))
+	manifest := entry{name: prefix + "berth.toml", body: berthTOML}
+	f.Add(makeZip(f, manifest))
+	f.Add(makeZip(f, manifest, entry{name: prefix + "../a", body: "x"}))
+	f.Add(makeZip(f, manifest, entry{name: prefix + "a", mode: fs.ModeSymlink | 0o777}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := Verify(bytes.NewReader(b), int64(len(b)))
 		if err == nil && a.ID.Check() != nil {
 			t.Errorf("accepted %v", a.ID)
+		}
+		if err == nil {
+			for _, file := range a.Files {
+				if _, err := fs.ReadFile(a.FS, file); err != nil {
+					t.Errorf("accepted with a file that cannot be read: %v", err)
+				}
+			}
 		}
 	})
 }

@@ -24,10 +24,12 @@ type Fault struct {
 
 func (f Fault) String() string { return fmt.Sprintf("%q: %s", f.Path, f.Message) }
 
-// Faults are all that is wrong with the files of a package.
+// Faults are all that is wrong with the files of a package; the error shows
+// them in the order of paths.
 type Faults []Fault
 
 func (f Faults) Error() string {
+	f = slices.SortedStableFunc(slices.Values(f), func(a, b Fault) int { return cmp.Compare(a.Path, b.Path) })
 	if len(f) == 1 {
 		return f[0].String()
 	}
@@ -52,7 +54,7 @@ func (f Faults) Error() string {
 // names every file but the one that makes the folder a module.
 func check(files []modzip.File) (unpacked int64, faults Faults) {
 	if len(files) > MaxEntries {
-		return 0, Faults{{".", fmt.Sprintf("%d files; the most is %d", len(files), MaxEntries)}}
+		return 0, Faults{{".", fmt.Sprintf("has more than %d files", MaxEntries)}}
 	}
 	var rest []modzip.File
 	for _, f := range files {
@@ -64,7 +66,7 @@ func check(files []modzip.File) (unpacked int64, faults Faults) {
 		}
 		// A zip may declare sizes of which two overflow when added.
 		if info.Size() < 0 || info.Size() > MaxFile {
-			faults = append(faults, Fault{p, fmt.Sprintf("is larger than %d bytes", MaxFile)})
+			faults = append(faults, Fault{p, fmt.Sprintf("has %d bytes; the most is %d", uint64(info.Size()), MaxFile)})
 			continue
 		}
 		unpacked += info.Size()
@@ -91,7 +93,6 @@ func check(files []modzip.File) (unpacked int64, faults Faults) {
 	if unpacked > MaxUnpacked {
 		faults = append(faults, Fault{".", fmt.Sprintf("all files together have %d bytes; the most is %d", unpacked, MaxUnpacked)})
 	}
-	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.Path, b.Path) })
 	return unpacked, faults
 }
 
