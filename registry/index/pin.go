@@ -10,7 +10,7 @@ import (
 
 // A Pin is what is remembered of a package's publisher since first sight.
 type Pin struct {
-	Keys   []string `json:"keys,omitempty"` // verifier keys that are trusted; none: it was not signed
+	Keys   []string `json:"keys,omitempty"` // verifier keys of which one has to sign; none: it was never signed
 	Serial uint64   `json:"serial"`         // of the newest index seen
 }
 
@@ -46,18 +46,18 @@ func Next(before *Pin, idx *Index, signers []string) (Pin, error) {
 	if len(signers) == 0 {
 		return *before, &PinError{idx.Package,
 			"It was signed before and is not any more.",
-			"Ask the publisher. Until he signs again with " + keyNames(before.Keys) + ", updates of this package stay off."}
+			"Ask the publisher. Until he signs again with " + KeyNames(before.Keys) + ", updates of this package stay off."}
 	}
 	if !slices.ContainsFunc(signers, func(key string) bool { return slices.Contains(before.Keys, key) }) {
 		return *before, &PinError{idx.Package,
-			fmt.Sprintf("It is signed by %s, and not by %s as before. Its server or its domain may be in other hands.", keyNames(signers), keyNames(before.Keys)),
+			fmt.Sprintf("It is signed by %s, and not by %s as before. Its server or its domain may be in other hands.", KeyNames(signers), KeyNames(before.Keys)),
 			"Ask the publisher by another way than his web site. A publisher who changes his key signs with both for a while."}
 	}
 	return next, nil
 }
 
-// keyNames shows keys by name and hash, as in their signatures.
-func keyNames(keys []string) string {
+// KeyNames shows verifier keys by name and hash, as in their signatures.
+func KeyNames(keys []string) string {
 	var names []string
 	for _, key := range keys {
 		if v, err := note.NewVerifier(key); err == nil {

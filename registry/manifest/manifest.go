@@ -5,6 +5,9 @@ package manifest
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
 	"time"
 
 	"github.com/berth-host/berth/registry/name"
@@ -77,4 +80,28 @@ type FetchPermission struct {
 type Data struct {
 	Version int   // raised when stored data changes shape; 0: the package stores nothing versioned
 	Migrate []int // versions that the exported migration can start from
+}
+
+var aliasPattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
+
+// CheckAlias reports what is wrong with a name by which code calls a
+// dependency.
+func CheckAlias(alias string) error {
+	if !aliasPattern.MatchString(alias) {
+		return errors.New("a dependency is called by a name of at most 63 lower-case letters, digits, - and _, which begins with a letter")
+	}
+	return nil
+}
+
+// Check reports everything that is wrong with d.
+func (d Dependency) Check() error {
+	return errors.Join(name.CheckPackage(d.Package), name.CheckVersion(d.Version), checkPolicy(d.Policy))
+}
+
+func checkPolicy(policy string) error {
+	switch policy {
+	case "", PolicyPatch, PolicyExact, PolicyCompatible:
+		return nil
+	}
+	return fmt.Errorf("%q is no policy: write patch, exact or compatible", policy)
 }
