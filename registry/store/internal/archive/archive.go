@@ -179,6 +179,9 @@ func (v *verifier) Read(p []byte) (int, error) {
 	n, err := v.r.Read(p)
 	v.n += int64(n)
 	v.h.Write(p[:n])
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = damaged("it ends early", err)
+	}
 	return n, err
 }
 
