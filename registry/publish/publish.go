@@ -1,13 +1,14 @@
-// Package publish makes what an author puts on any static file server: package
-// zips, and the index that lists them.
+// Package publish maintains what an author puts on any static file server: a
+// folder with the zips of one package, the index that lists them and a page
+// for people. It uploads nothing.
+//
+// One command at a time may work on a folder.
 package publish
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"html"
 	"io"
 	"io/fs"
 	"os"
@@ -17,8 +18,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"github.com/berth-host/berth/registry/archive"
 	"github.com/berth-host/berth/registry/index"
 	"github.com/berth-host/berth/registry/name"
@@ -27,23 +26,32 @@ import (
 // Packed is what [Pack] made.
 type Packed = archive.Packed
 
-// Pack writes the package in a folder as a zip.
+// Pack writes the package in a folder as a zip: see [archive.Pack].
 func Pack(ctx context.Context, dir string, w io.Writer) (*Packed, error) {
 	return archive.Pack(ctx, dir, w)
 }
 
+// Errors that callers may tell apart.
 var (
-	// ErrPublished says that a version is there already, with other bytes.
-	ErrPublished = errors.New("this version was published already, with other content")
-	// ErrKeyNeeded says that an index is signed and that no key was given.
-	ErrKeyNeeded = errors.New("the index is signed: publish with its key")
+	// ErrPublished says that a version is there already, with other content.
+	ErrPublished = errors.New("this version was published already, with other content: raise the version in berth.toml")
+	// ErrKeyNeeded says that an index is signed, and that it was not its key
+	// that was given.
+	ErrKeyNeeded = errors.New("the index is signed, and owners who installed the package trust that key alone")
 )
 
 // Publish packs the package in dir into the folder out, and lists it in out's
 // index. The zip is durable before the index names it. Publishing the same
 // content again changes nothing; other content under the same version is
-// [ErrPublished]. key is the text of a signing key, or "".
-func Publish(ctx context.Context, dir, out, key string) (*Packed, error) {
+// [ErrPublished].
+//
+// keys is the text of signing keys, one a line, or "". An index that is signed
+// stays signed by one of its keys, else [ErrKeyNeeded]; to change the key, sign
+// with both for as long as it takes until all servers have looked.
+func Publish(ctx context.Context, dir, out, keys string) (*Packed, error) {
+	if err := checkOut(dir, out); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, err
 	}
@@ -53,155 +61,89 @@ func Publish(ctx context.Context, dir, out, key string) (*Packed, error) {
 	}
 	defer os.Remove(tmp.Name()) // gone already after the rename
 	packed, err := Pack(ctx, dir, tmp)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close(), os.Chmod(tmp.Name(), 0o644)); err != nil {
+	if err = errors.Join(err, tmp.Close()); err != nil {
 		return nil, err
 	}
-	idx, err := load(out, packed.ID.Package, key)
+	l, err := openList(out, packed.ID.Package, keys)
 	if err != nil {
 		return nil, err
 	}
-	if entry := idx.Find(packed.ID.Version); entry != nil {
-		if entry.H1 != packed.H1 {
-			return nil, fmt.Errorf("%s: %w: raise the version in berth.toml", packed.ID, ErrPublished)
-		}
-		return packed, nil
-	}
 	zip := path.Base(packed.ID.Package) + "-" + packed.ID.Version + ".zip"
-	if err := os.Rename(tmp.Name(), filepath.Join(out, zip)); err != nil {
+	if entry := l.idx.Find(packed.ID.Version); entry != nil {
+		if entry.H1 != packed.H1 {
+			return nil, fmt.Errorf("%s: %w", packed.ID, ErrPublished)
+		}
+		return packed, l.restore(entry, tmp.Name(), packed)
+	}
+	if err := replace(tmp.Name(), filepath.Join(out, zip)); err != nil {
 		return nil, err
 	}
-	idx.Versions = append(idx.Versions, index.Version{
-		Version: packed.ID.Version, Time: time.Now().UTC().Truncate(time.Second), URL: zip, Size: packed.Size,
+	if err := writePage(out, packed); err != nil {
+		return nil, err
+	}
+	l.idx.Versions = append(l.idx.Versions, index.Version{
+		Version: packed.ID.Version, Time: now(), URL: zip, Size: packed.Size,
 		H1: packed.H1, SHA256: packed.SHA256, Requires: packed.Manifest.Dependencies,
 	})
-	slices.SortFunc(idx.Versions, func(a, b index.Version) int { return name.Compare(a.Version, b.Version) })
-	if err := save(out, idx, key); err != nil {
-		return nil, err
-	}
-	return packed, writeFile(filepath.Join(out, "index.html"), page(packed))
+	slices.SortFunc(l.idx.Versions, func(a, b index.Version) int { return name.Compare(a.Version, b.Version) })
+	return packed, l.save()
 }
 
 // Retract marks a published version, with the reason that owners read. It is
-// no longer chosen; who has it keeps it.
-func Retract(ctx context.Context, out, version, reason, key string) error {
-	if strings.TrimSpace(reason) == "" {
-		return errors.New("a retraction needs a reason: owners read it")
-	}
+// no longer chosen; who has it keeps it. Retracting again replaces the reason.
+// keys is as in [Publish].
+func Retract(ctx context.Context, out, version, reason, keys string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	idx, err := load(out, "", key)
+	reason = strings.TrimSpace(reason)
+	if reason == "" {
+		return errors.New("a retraction needs a reason: owners read it")
+	}
+	l, err := openList(out, "", keys)
 	if err != nil {
 		return err
 	}
-	entry := idx.Find(version)
+	entry := l.idx.Find(version)
 	if entry == nil {
-		return fmt.Errorf("%s lists no version %s", index.File, version)
+		return fmt.Errorf("%s lists no version %s of %s", l.file(), version, l.idx.Package)
+	}
+	if entry.Retracted == reason && !l.keysChange() {
+		return nil
 	}
 	entry.Retracted = reason
-	return save(out, idx, key)
+	return l.save()
 }
 
-// load reads out's index, or makes a new one for a package.
-func load(out, pkg, key string) (*index.Index, error) {
-	b, err := os.ReadFile(filepath.Join(out, index.File))
-	if errors.Is(err, fs.ErrNotExist) && pkg != "" {
-		return &index.Index{Package: pkg}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	idx, signers, err := index.Read(b)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(out, index.File), err)
-	}
-	if pkg != "" && idx.Package != pkg {
-		return nil, fmt.Errorf("%s lists %s: each package needs a folder of its own", filepath.Join(out, index.File), idx.Package)
-	}
-	if len(signers) > 0 && key == "" {
-		return nil, ErrKeyNeeded
-	}
-	return idx, nil
-}
-
-func save(out string, idx *index.Index, key string) error {
-	idx.Serial++
-	idx.Updated = time.Now().UTC().Truncate(time.Second)
-	var signers []note.Signer
-	if key != "" {
-		signer, verifier, err := openKey(key)
-		if err != nil {
-			return err
-		}
-		if n := signer.Name(); n != idx.Package && !strings.HasPrefix(idx.Package, n+"/") {
-			return fmt.Errorf("the key is for %s, which is not %s or above it", n, idx.Package)
-		}
-		signers = append(signers, signer)
-		if !slices.Contains(idx.Keys, verifier) {
-			idx.Keys = append(idx.Keys, verifier)
-		}
-	}
-	b, err := idx.Marshal(signers...)
+// checkOut refuses an output folder in the package's own: the next version
+// would hold the zips of all earlier ones.
+func checkOut(dir, out string) error {
+	dir, err := realPath(dir)
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(out, index.File), b)
-}
-
-// writeFile replaces a file so that a reader sees the old or the new one.
-func writeFile(file string, b []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".berth-*")
-	if err != nil {
+	if out, err = realPath(out); err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name()) // gone already after the rename
-	_, err = tmp.Write(b)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close(), os.Chmod(tmp.Name(), 0o644)); err != nil {
-		return err
+	if rel, err := filepath.Rel(dir, out); err == nil && filepath.IsLocal(rel) {
+		return fmt.Errorf("the output folder %s lies in the package folder %s: the next version would hold this one; choose a folder beside it", out, dir)
 	}
-	return os.Rename(tmp.Name(), file)
+	return nil
 }
 
-// page is what a person sees at the package's URL.
-func page(p *Packed) []byte {
-	title := p.Manifest.Title
-	if title == "" {
-		title = p.ID.Package
-	}
-	return fmt.Appendf(nil, `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="berth-package" content="%[1]s">
-<title>%[2]s</title>
-<h1>%[2]s</h1>
-<p>%[3]s</p>
-<p>This is a package for berth. Install it by its URL: https://%[1]s</p>
-</html>
-`, p.ID.Package, html.EscapeString(title), html.EscapeString(p.Manifest.Description))
-}
-
-// NewKeyFile makes a signing key for a package path, or one above several, and
-// writes it to a new file with mode 0600. It returns the verifier key, which
-// is public.
-func NewKeyFile(keyName, file string) (verifier string, err error) {
-	signer, verifier, err := note.GenerateKey(rand.Reader, keyName)
+// realPath resolves the links of a path whose last elements may not exist yet.
+func realPath(p string) (string, error) {
+	p, err := filepath.Abs(p)
 	if err != nil {
 		return "", err
 	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return "", err
+	real, err := filepath.EvalSymlinks(p)
+	if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(p) == p {
+		return real, err
 	}
-	_, err = f.WriteString(signer + "\n")
-	return verifier, errors.Join(err, f.Sync(), f.Close())
+	parent, err := realPath(filepath.Dir(p))
+	return filepath.Join(parent, filepath.Base(p)), err
 }
 
-// openKey reads a signing key. Its verifier key is derived from it.
-func openKey(key string) (note.Signer, string, error) {
-	signer, err := note.NewSigner(key)
-	if err != nil {
-		return nil, "", fmt.Errorf("the signing key cannot be read: %w", err)
-	}
-	verifier, err := verifierOf(key)
-	return signer, verifier, err
-}
+// now is the time as an index has it.
+func now() time.Time { return time.Now().UTC().Truncate(time.Second) }
