@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 func child(mode string) func(ctx context.Context) *exec.Cmd {
 	return func(ctx context.Context) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, os.Args[0])
-		cmd.Env = append(os.Environ(), childVariable+"="+mode)
+		cmd.Env = append(os.Environ(), childVariable+"="+mode, "GORACE=atexit_sleep_ms=0")
 		return cmd
 	}
 }
@@ -213,4 +213,11 @@ func brokenCompiler(mode string) int {
 		}
 	}
 	return 0
+}
+
+func needMetering(t *testing.T) {
+	t.Helper()
+	if !metered {
+		t.Skip("modules are not metered yet")
+	}
 }

@@ -14,6 +14,7 @@ import (
 )
 
 func TestPrepare(t *testing.T) {
+	needMetering(t)
 	e := newEngine(t)
 	for name, want := range map[string]Shape{
 		"reactor": {Dialect: "test", Memory: 1 << 16,
@@ -44,6 +45,7 @@ func TestPrepare(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
+	needMetering(t)
 	e := newEngine(t)
 	for _, test := range []struct {
 		name   string
