@@ -72,6 +72,10 @@ type Guest interface {
 	// dialect states the interface that it looks for in it.
 	State() any
 
+	// Flags is a word that stays with the instance: what a guest tells a
+	// dialect when it starts, before there is any call, is kept there.
+	Flags() *uint32
+
 	// Bytes returns the n bytes of guest memory at ptr and whether they are
 	// all inside it. The slice aliases the guest's memory: writes reach the
 	// guest, and it is invalid once the guest runs again.

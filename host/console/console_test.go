@@ -151,7 +151,9 @@ func TestOpenAPI(t *testing.T) {
 		Paths map[string]map[string]struct {
 			Parameters  []struct{ Name, In string }
 			RequestBody struct {
-				Content map[string]struct{ Schema struct{ Properties map[string]any } }
+				Content map[string]struct {
+					Schema struct{ Properties map[string]any }
+				}
 			}
 		}
 	}

@@ -43,7 +43,7 @@ func Action[In, Out any](method, path string, scope Scope, summary string, do fu
 			if err != nil {
 				return err
 			}
-			return writeJSON(w, http.StatusOK, out)
+			return WriteJSON(w, http.StatusOK, out)
 		},
 	}
 }
@@ -96,14 +96,15 @@ type Error struct {
 func (e *Error) Error() string { return e.Message }
 
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, e *Error) {
-	if err := writeJSON(w, e.Status, struct {
+	if err := WriteJSON(w, e.Status, struct {
 		Error *Error `json:"error"`
 	}{e}); err != nil {
 		c.opts.Log.Debug("answer not delivered", "path", r.URL.Path, "error", err)
 	}
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) error {
+// WriteJSON answers with v as JSON. A [Stream] uses it for what is no stream.
+func WriteJSON(w http.ResponseWriter, status int, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err

@@ -33,9 +33,10 @@ func (p *Pool) Do(ctx context.Context, state any, fn func(g abi.Guest) error) er
 	}
 	defer func() { p.give(in) }() // after a panic of fn, too
 	if in == nil {
-		if in, err = p.instantiate(ctx, state, b, nil); err != nil {
+		if in, err = p.instantiate(ctx, p.startup, b, nil); err != nil {
 			return err
 		}
+		in.state = state
 	} else {
 		in.start(ctx, state, b)
 	}
@@ -57,7 +58,7 @@ func (p *Pool) Warm(ctx context.Context) error {
 	if in != nil {
 		return nil
 	}
-	if in, err = p.instantiate(ctx, nil, b, nil); err != nil {
+	if in, err = p.instantiate(ctx, p.startup, b, nil); err != nil {
 		return err
 	}
 	in.finish()

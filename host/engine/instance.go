@@ -18,6 +18,8 @@ import (
 // time, and that one alone may close it. Towards host functions it is the
 // [abi.Guest].
 type instance struct {
+	flags uint32 // see abi.Guest
+
 	pool    *Pool
 	module  api.Module
 	memory  memory
@@ -128,6 +130,9 @@ func (in *instance) Context() context.Context {
 
 // State implements abi.Guest.
 func (in *instance) State() any { return in.state }
+
+// Flags implements abi.Guest.
+func (in *instance) Flags() *uint32 { return &in.flags }
 
 // Bytes implements abi.Guest.
 func (in *instance) Bytes(ptr, n uint32) ([]byte, bool) { return in.memory.view(ptr, n) }

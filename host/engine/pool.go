@@ -20,6 +20,10 @@ type PoolConfig struct {
 	// it is the answer of a command) and standard error. It may be called from
 	// many goroutines at once.
 	Output func(line string)
+	// StartState is what host functions find in [abi.Guest.State] while an
+	// instance starts, before it has a call. A command has its call's from the
+	// beginning.
+	StartState any
 }
 
 // Stats of a pool, as it stands now.
@@ -42,6 +46,7 @@ type Pool struct {
 	kept      int           // instances that may lie idle
 	idleTime  time.Duration // for so long
 	output    output
+	startup   any // state of an instance that starts
 
 	memory                                    atomic.Int64
 	calls, traps, timeouts, rejected, created atomic.Uint64
@@ -78,6 +83,7 @@ func (m *Module) Pool(config PoolConfig) (*Pool, error) {
 		return nil, fmt.Errorf("%s: isolation %q is neither %q nor %q", config.Name, config.Isolation, IsolationRequest, IsolationShared)
 	}
 	p := &Pool{
+		startup:   config.StartState,
 		module:    m,
 		name:      config.Name,
 		isolation: config.Isolation,
