@@ -61,7 +61,8 @@ func (refuseRemote) Load(url string) (any, error) {
 }
 
 // Compile reads a schema. Nil or empty means no configuration at all. Errors
-// satisfy [ErrSchema] and speak to the package's author.
+// satisfy [ErrSchema] and speak to the package's author; of a schema that does
+// not fit JSON Schema itself they are [SchemaErrors].
 func Compile(raw json.RawMessage) (*Schema, error) {
 	if len(raw) == 0 {
 		return &Schema{}, nil
@@ -85,6 +86,9 @@ func Compile(raw json.RawMessage) (*Schema, error) {
 		return nil, fmt.Errorf("%w: %w", ErrSchema, err)
 	}
 	if s.root, err = c.Compile(schemaURL); err != nil {
+		if parts := schemaErrors(err); len(parts) > 0 {
+			return nil, parts
+		}
 		return nil, fmt.Errorf("%w: %s", ErrSchema, strings.ReplaceAll(err.Error(), schemaURL, ""))
 	}
 	if err := s.readProperties(object); err != nil {

@@ -75,6 +75,16 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
+func TestSchemaErrors(t *testing.T) {
+	_, err := Compile(json.RawMessage(`{"properties":{"b":{"type":"strin"},"a":{"minLength":"x"}},"required":5}`))
+	want := `configuration schema: at /properties/a/minLength: got string, want integer
+configuration schema: at /properties/b/type: value must be one of 'array', 'boolean', 'integer', 'null', 'number', 'object', 'string'
+configuration schema: at /required: got number, want array`
+	if parts := (SchemaErrors)(nil); !errors.As(err, &parts) || len(parts) != 3 || !errors.Is(parts[0], ErrSchema) || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
 // A schema that takes 2³⁰ steps must not take them.
 func TestValidationIsBounded(t *testing.T) {
 	var defs strings.Builder

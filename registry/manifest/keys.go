@@ -1,46 +1,55 @@
 package manifest
 
 import (
-	"bytes"
-	"maps"
+	"fmt"
 	"slices"
-	"strings"
 )
 
-// knownKeys are the keys of berth.toml; * stands for any name, and below
-// config everything is the author's.
-var knownKeys = []string{
-	"package", "version", "title", "description", "license", "homepage",
-	"handler", "handler.module", "handler.engine", "handler.source", "handler.abi", "handler.isolation", "handler.timeout", "handler.memory", "handler.health",
-	"filter", "filter.module", "filter.engine", "filter.source", "filter.abi", "filter.isolation", "filter.timeout", "filter.memory", "filter.health",
-	"dependencies", "dependencies.*.package", "dependencies.*.version", "dependencies.*.policy",
-	"config", "permissions", "permissions.data", "permissions.fetch", "permissions.fetch.host", "permissions.fetch.reason",
-	"assets", "data", "data.version", "data.migrate",
+var handlerKeys = []string{"module", "engine", "source", "abi", "isolation", "timeout", "memory", "health"}
+
+// knownKeys are the keys of each kind of table; NAME stands for a name that the
+// author chooses. The keys of assets are paths, those of config a JSON Schema.
+var knownKeys = map[string][]string{
+	"": {"package", "version", "title", "description", "license", "homepage",
+		"handler", "filter", "dependencies", "config", "permissions", "assets", "data"},
+	"handler":           handlerKeys,
+	"filter":            handlerKeys,
+	"dependencies.NAME": {"package", "version", "policy"},
+	"permissions":       {"data", "fetch"},
+	"permissions.fetch": {"host", "reason"},
+	"data":              {"version", "migrate"},
 }
 
-// suggestion names the known key that is nearest to an unknown one, if one is
-// near enough to be a slip.
-func suggestion(key []string) string {
-	last := key[len(key)-1]
-	near := map[string]bool{}
-	for _, known := range knownKeys {
-		parts := strings.Split(known, ".")
-		name := parts[len(parts)-1]
-		if name != "*" && len(parts) == len(key) && distance(last, name) <= 1+len(name)/4 {
-			near[name] = true
+// suggestion names the known key that an author may have meant by an unknown
+// one in a table of that kind: the nearest if it is near enough to be a slip,
+// else the same key of another table that a package has once.
+func suggestion(kind, unknown string) string {
+	best, least := "", 0
+	for _, known := range knownKeys[kind] {
+		if d := distance(unknown, known); d <= 1+len(known)/4 && (best == "" || d < least) {
+			best, least = known, d
 		}
 	}
-	names := slices.Sorted(maps.Keys(near))
-	if len(names) == 0 {
-		return ""
+	if best != "" {
+		return fmt.Sprintf(" (did you mean %q?)", best)
 	}
-	best := slices.MinFunc(names, func(a, b string) int { return distance(last, a) - distance(last, b) })
-	return ` (did you mean "` + best + `"?)`
+	for _, other := range []string{"handler", "permissions", "data"} {
+		if slices.Contains(knownKeys[other], unknown) {
+			return fmt.Sprintf(" (did you mean %q?)", other+"."+unknown)
+		}
+	}
+	return ""
 }
+
+// maxDistance is the length of the longest key that is compared with others.
+const maxDistance = 32
 
 // distance is how many letters must be changed, added, left out or swapped
 // with their neighbour to make b of a (restricted Damerau-Levenshtein).
 func distance(a, b string) int {
+	if len(a) > maxDistance {
+		return len(a)
+	}
 	rows := make([][]int, len(a)+1)
 	for i := range rows {
 		rows[i] = make([]int, len(b)+1)
@@ -62,54 +71,4 @@ func distance(a, b string) int {
 		}
 	}
 	return rows[len(a)][len(b)]
-}
-
-// lines finds keys again in a file that was decoded: the decoder tells
-// positions of what it refuses, not of what it accepts.
-type lines map[string]int
-
-// findLines maps dotted keys to their lines. It reads what berth.toml looks
-// like in practice: tables, keys and inline tables that begin on a key's line.
-func findLines(b []byte) lines {
-	found := lines{}
-	table := ""
-	for i, line := range bytes.Split(b, []byte("\n")) {
-		text := strings.TrimSpace(string(line))
-		if strings.HasPrefix(text, "[") {
-			table = strings.Trim(strings.SplitN(text, "#", 2)[0], "[] \t")
-			found.add(table, i+1)
-			continue
-		}
-		key, _, ok := strings.Cut(text, "=")
-		if !ok || strings.HasPrefix(text, "#") {
-			continue
-		}
-		key = strings.Trim(strings.TrimSpace(key), `"`)
-		if table != "" {
-			key = table + "." + key
-		}
-		found.add(key, i+1)
-	}
-	return found
-}
-
-func (l lines) add(key string, line int) {
-	if _, ok := l[key]; !ok {
-		l[key] = line
-	}
-}
-
-// of returns the line of a key, or of the nearest table around it.
-func (l lines) of(key string) int {
-	for key != "" {
-		if line, ok := l[key]; ok {
-			return line
-		}
-		dot := strings.LastIndexByte(key, '.')
-		if dot < 0 {
-			return 0
-		}
-		key = key[:dot]
-	}
-	return 0
 }

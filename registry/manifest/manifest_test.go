@@ -2,6 +2,8 @@ package manifest
 
 import (
 	"errors"
+	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,11 +78,13 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+var update = flag.Bool("update", false, "write the .err files of testdata/invalid anew")
+
 // TestInvalid compares what an author reads for each mistake in
 // testdata/invalid/*.toml with the .err file beside it.
 func TestInvalid(t *testing.T) {
 	files, err := filepath.Glob("testdata/invalid/*.toml")
-	if err != nil || len(files) < 25 {
+	if err != nil || len(files) < 60 {
 		t.Fatalf("%d files, %v", len(files), err)
 	}
 	for _, file := range files {
@@ -89,15 +93,21 @@ func TestInvalid(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err := os.ReadFile(strings.TrimSuffix(file, ".toml") + ".err")
-			if err != nil {
-				t.Fatal(err)
-			}
 			_, err = Load(packageFS(string(b)))
-			if err == nil {
-				t.Fatal("it is accepted")
+			if faults := (Faults)(nil); !errors.As(err, &faults) {
+				t.Fatalf("got %v, want faults", err)
 			}
-			if got := err.Error() + "\n"; got != string(want) {
+			golden := strings.TrimSuffix(file, ".toml") + ".err"
+			if *update {
+				if err := os.WriteFile(golden, []byte(err.Error()+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, readErr := os.ReadFile(golden)
+			if readErr != nil {
+				t.Fatal(readErr)
+			}
+			if got := err.Error() + "\n"; got != string(want) { // see -update
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
 		})
@@ -109,25 +119,157 @@ func TestDocumentation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range knownKeys {
-		key = strings.ReplaceAll(strings.TrimPrefix(key, "filter."), ".*", ".NAME")
-		if !strings.Contains(string(b), "`"+key+"`") && !strings.Contains(string(b), "`handler."+key+"`") {
-			t.Errorf("docs/manifest.md does not describe %s", key)
+	doc := string(b)
+	for kind, keys := range knownKeys {
+		for _, key := range keys {
+			full := strings.TrimPrefix(kind+"."+key, ".")
+			if !strings.Contains(doc, "| `"+full+"`") && !strings.Contains(doc, ", `"+full+"`") && !strings.Contains(doc, "## `"+full+"`") {
+				t.Errorf("docs/manifest.md does not describe %s", full)
+			}
+		}
+	}
+	_, example, _ := strings.Cut(doc, "```toml\n")
+	example, _, _ = strings.Cut(example, "```")
+	if _, err := Load(packageFS(example)); err != nil {
+		t.Errorf("the example of docs/manifest.md: %v", err)
+	}
+	for _, limit := range []string{
+		fmt.Sprintf("%d KiB", MaxSize>>10), fmt.Sprintf("%d dependencies", MaxDependencies), fmt.Sprintf("%d hosts", MaxFetch), fmt.Sprintf("%d folders", MaxAssets),
+		fmt.Sprintf("%d bytes", MaxTitle), fmt.Sprintf("%d bytes", MaxDescription), fmt.Sprintf("`%dMiB`", DefaultMemory>>20), fmt.Sprintf("`%ds`", DefaultTimeout/time.Second),
+		fmt.Sprintf("`%dKiB` to `%dGiB`", MinMemory>>10, MaxMemory>>30), fmt.Sprintf("`%dm`", MaxTimeout/time.Minute), fmt.Sprintf("%d versions", MaxMigrate),
+	} {
+		if !strings.Contains(doc, limit) {
+			t.Errorf("docs/manifest.md does not tell the limit %s", limit)
 		}
 	}
 }
 
+// TestLines asks for the line of each key in every way to write it.
+func TestLines(t *testing.T) {
+	text := strings.Join([]string{
+		`title = """`,             // 1
+		`[handler]`,               // 2
+		`module = 1`,              // 3
+		`"""`,                     // 4
+		``,                        // 5
+		`[ handler ] # comment`,   // 6
+		`"module" = 'x = [1]'`,    // 7
+		`a.b.c = 1`,               // 8
+		`a.b.d = 1`,               // 9
+		`[dependencies.baz]`,      // 10
+		`version = "v1.0.0"`,      // 11
+		`[permissions]`,           // 12
+		`fetch = [`,               // 13
+		`  {host = "a"}, # {`,     // 14
+		`  {host = "b",`,          // 15
+		`   reason = "c"},`,       // 16
+		`]`,                       // 17
+		`[assets]`,                // 18
+		`"/a\u0062/" = "c"`,       // 19
+		`[[list]]`,                // 20
+		`x = 1`,                   // 21
+		`[[list]]`,                // 22
+		`x = [[{y = 2}], [1, 2]]`, // 23
+	}, "\n")
+	lines := findLines([]byte(text))
+	for key, want := range map[string]int{
+		"title": 1, "handler": 6, "handler.module": 7, "handler.a": 8, "handler.a.b": 8, "handler.a.b.c": 8, "handler.a.b.d": 9,
+		"dependencies": 10, "dependencies.baz": 10, "dependencies.baz.version": 11, "permissions.fetch": 13,
+		"permissions.fetch[0]": 14, "permissions.fetch[0].host": 14, "permissions.fetch[1].host": 15, "permissions.fetch[1].reason": 16,
+		`assets."/ab/"`: 19, "list[0]": 20, "list[0].x": 21, "list[1]": 22, "list[1].x": 23, "list[1].x[0][0].y": 23,
+	} {
+		if lines[key] != want {
+			t.Errorf("%s is in line %d, want %d", key, lines[key], want)
+		}
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	_, err := Parse("other.toml", make([]byte, MaxSize+1))
+	if want := "other.toml: more than 262144 bytes"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	_, err = Load(packageFS(good + strings.Repeat("#", MaxSize)))
+	if want := "berth.toml: more than 262144 bytes"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	_, err = Parse(File, []byte(strings.Repeat("[x", 30)))
+	if err == nil || !strings.HasPrefix(err.Error(), "berth.toml:1: ") {
+		t.Errorf("got %v", err)
+	}
+	var many strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&many, "zzzzzzz%d = 1\n", i)
+	}
+	_, err = Parse(File, []byte(many.String()))
+	if err == nil || strings.Count(err.Error(), "\n") != maxFaults || !strings.HasSuffix(err.Error(), "\nand 52 more") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestHostileSize reads the worst that fits into a manifest, which must not
+// take long.
+func TestHostileSize(t *testing.T) {
+	for name, text := range map[string]string{
+		"many keys":       strings.Repeat("a.b.c.d=1\n", 1) + manyKeys(20_000),
+		"many lines":      strings.Repeat("\n", MaxSize),
+		"deep tables":     "a=" + strings.Repeat("{a=", 60_000) + "1" + strings.Repeat("}", 60_000),
+		"deep arrays":     "a=" + strings.Repeat("[", 120_000) + strings.Repeat("]", 120_000),
+		"long dotted key": strings.Repeat("a.", 120_000) + "a=1",
+		"deep config":     "[config]\n" + strings.Repeat("a.", 9_000) + "a=1",
+		"long key":        strings.Repeat("a", MaxSize-10) + "=1",
+	} {
+		start := time.Now()
+		if _, err := Parse(File, []byte(text)); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s: took %v", name, took)
+		}
+	}
+}
+
+func manyKeys(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "k%d = 1\n", i)
+	}
+	return b.String()
+}
+
 func FuzzParse(f *testing.F) {
+	files, err := filepath.Glob("testdata/invalid/*.toml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
 	f.Add([]byte(good))
-	f.Add([]byte("[config]\nproperties.a = {}\n"))
-	f.Add([]byte("[handler]\nmodule = 1"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := Parse(File, b)
+		m, err := Load(packageFS(string(b)))
 		if faults := (Faults)(nil); err != nil && !errors.As(err, &faults) {
 			t.Errorf("an error that tells no place: %v", err)
 		}
-		if err == nil && m.ID.Check() != nil {
+		if err != nil {
+			return
+		}
+		if m.ID.Check() != nil {
 			t.Errorf("accepted %v", m.ID)
+		}
+		for _, h := range []*Handler{m.Handler, m.Filter} {
+			if h != nil && (h.Memory < MinMemory || h.Memory > MaxMemory || h.Timeout <= 0 || h.Timeout > MaxTimeout || (h.Module == "") == (h.Source == "")) {
+				t.Errorf("accepted %+v", h)
+			}
+		}
+		for alias, d := range m.Dependencies {
+			if CheckAlias(alias) != nil || d.Check() != nil || d.Policy == "" {
+				t.Errorf("accepted %s = %+v", alias, d)
+			}
 		}
 	})
 }
