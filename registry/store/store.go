@@ -33,7 +33,7 @@ const (
 // newest, as many as both limits allow.
 const (
 	KeptEvents     = 10_000
-	KeptEventBytes = 64 << 20 // in names and values
+	KeptEventBytes = 64 << 20 // in names and values, about
 )
 
 var (

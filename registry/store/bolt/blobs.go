@@ -76,7 +76,8 @@ func (s *Store) keep(f *os.File, h store.Hash) error {
 		if err := s.sync(f); err != nil {
 			return s.poison(err)
 		}
-		if err := s.rename(f.Name(), path); err != nil {
+		// Closed, since Windows renames no open files.
+		if err := errors.Join(f.Close(), s.rename(f.Name(), path)); err != nil {
 			return err
 		}
 	}

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/berth-host/berth/registry/store"
 )
@@ -141,6 +142,9 @@ func (s *Store) openDatabase(path string) error {
 	}
 	return guarded(func() error {
 		db, err := bbolt.Open(path, 0o600, options)
+		if errors.Is(err, berrors.ErrTimeout) {
+			return ErrLocked
+		}
 		if err != nil {
 			return err
 		}

@@ -214,3 +214,9 @@ func TestRepair(t *testing.T) {
 		t.Errorf("after storing it again: %v", err)
 	}
 }
+
+func BenchmarkStore(b *testing.B) {
+	s := mustOpen(b, b.TempDir())
+	defer mustClose(b, s)
+	storetest.Bench(b, s)
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 )
 
@@ -63,6 +64,9 @@ func (s *Store) syncFolder(name string) error {
 }
 
 func syncFolder(name string) error {
+	if runtime.GOOS == "windows" {
+		return nil // folders cannot be synced there
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return err

@@ -48,6 +48,9 @@ func TestFaults(t *testing.T) {
 				failed = runFault(t, test.step, n, test.poisons)
 			})
 			if !failed {
+				if n == 1 {
+					t.Errorf("no write has a step %q", test.step)
+				}
 				break // the series has fewer of these steps
 			}
 		}

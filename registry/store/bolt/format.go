@@ -78,7 +78,7 @@ type state struct {
 	revision   uint64 // of the last write, plus one: no record has revision 0
 	compacted  uint64 // of the newest event that is no longer in the log
 	events     uint64 // in the log
-	eventBytes uint64 // in their names and values
+	eventBytes uint64 // of their records
 }
 
 func (s state) record() []byte {
@@ -139,8 +139,6 @@ func parseEvent(key, raw []byte) (store.RefEvent, error) {
 	}
 	return e, nil
 }
-
-func eventSize(e store.RefEvent) uint64 { return uint64(len(e.Name) + len(e.Value)) }
 
 // writeFormat makes an empty database ours.
 func writeFormat(tx *bbolt.Tx) error {

@@ -23,36 +23,28 @@ func (b *batch) log(number int, e store.RefEvent) error {
 	log := b.tx.Bucket(logBucket)
 	log.FillPercent = 0.9 // it only grows at its end
 	key := eventKey(e.Revision, number)
+	raw := eventRecord(key, e)
 	b.events = true
 	b.state.events++
-	b.state.eventBytes += eventSize(e)
-	return log.Put(key, eventRecord(key, e))
+	b.state.eventBytes += uint64(len(raw))
+	return log.Put(key, raw)
 }
 
-// compact forgets the oldest events that are above the limits, all of a
-// revision at once: whoever resumes after a revision has seen all of it.
+// compact forgets the oldest events that are above the limits, damaged ones
+// too: they must not keep anyone from writing.
 func (b *batch) compact() error {
-	above := func() bool {
-		return b.state.events > store.KeptEvents || b.state.eventBytes > store.KeptEventBytes
-	}
-	if !above() {
-		return nil
-	}
 	c := b.tx.Bucket(logBucket).Cursor()
-	for key, raw := c.First(); key != nil; key, raw = c.First() {
-		e, err := parseEvent(key, raw)
-		if err != nil {
-			return fmt.Errorf("the log of changes: %w", err)
+	for b.state.events > store.KeptEvents || b.state.eventBytes > store.KeptEventBytes {
+		key, raw := c.First()
+		if len(key) != eventKeySize {
+			return fmt.Errorf("the log of changes is shorter than counted: %w", store.ErrCorrupt)
 		}
-		if !above() && e.Revision != b.state.compacted {
-			return nil
-		}
+		b.state.compacted = binary.BigEndian.Uint64(key) // what is left of this revision is never shown
+		b.state.events--
+		b.state.eventBytes -= min(b.state.eventBytes, uint64(len(raw)))
 		if err := c.Delete(); err != nil {
 			return err
 		}
-		b.state.compacted = e.Revision
-		b.state.events--
-		b.state.eventBytes -= eventSize(e)
 	}
 	return nil
 }
@@ -105,7 +97,7 @@ func (s *Store) eventsAfter(ctx context.Context, prefix string, after uint64) ([
 		if after >= state.revision {
 			return nil
 		}
-		seen, bytes := 0, uint64(0)
+		seen, bytes := 0, 0
 		c := tx.Bucket(logBucket).Cursor()
 		for key, raw := c.Seek(eventKey(after+1, 0)); key != nil; key, raw = c.Next() {
 			full := seen >= watchEvents || bytes >= watchBytes
@@ -116,7 +108,7 @@ func (s *Store) eventsAfter(ctx context.Context, prefix string, after uint64) ([
 			if err != nil {
 				return fmt.Errorf("the log of changes: %w", err)
 			}
-			seen, bytes, last = seen+1, bytes+eventSize(e), e.Revision
+			seen, bytes, last = seen+1, bytes+len(raw), e.Revision
 			if strings.HasPrefix(e.Name, prefix) {
 				events = append(events, e)
 			}

@@ -21,3 +21,9 @@ func TestStore(t *testing.T) {
 		},
 	})
 }
+
+func BenchmarkStore(b *testing.B) {
+	s := New()
+	defer s.Close()
+	storetest.Bench(b, s)
+}

@@ -84,16 +84,11 @@ func (s *Store) apply(changes []store.RefChange) {
 	s.changed = make(chan struct{})
 }
 
-// compact forgets the oldest events that are above the limits, all of a
-// revision at once: whoever resumes after a revision has seen all of it.
+// compact forgets the oldest events that are above the limits.
 func (s *Store) compact() {
 	n := 0
-	for ; n < len(s.events); n++ {
-		above := len(s.events)-n > store.KeptEvents || s.eventBytes > store.KeptEventBytes
-		if !above && s.events[n].Revision != s.compacted {
-			break
-		}
-		s.compacted = s.events[n].Revision
+	for ; len(s.events)-n > store.KeptEvents || s.eventBytes > store.KeptEventBytes; n++ {
+		s.compacted = s.events[n].Revision // what is left of this revision is never shown
 		s.eventBytes -= eventSize(s.events[n])
 		s.events[n] = store.RefEvent{} // its value is garbage even while the array lives
 	}
