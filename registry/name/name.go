@@ -17,8 +17,11 @@ import (
 	"golang.org/x/mod/semver"
 )
 
-// MaxPackage is the length of the longest package path, in bytes.
-const MaxPackage = 255
+// Limits of names.
+const (
+	MaxPackage = 255 // bytes of a package path
+	MaxVersion = 128 // bytes of a version
+)
 
 // ErrInvalid says that a text is not a package path, version or selector.
 var ErrInvalid = errors.New("invalid name")
@@ -61,8 +64,11 @@ func CheckPackage(path string) error {
 	if len(path) > MaxPackage {
 		return invalid("package path of %d bytes; the most is %d", len(path), MaxPackage)
 	}
-	if _, major, ok := module.SplitPathVersion(path); ok && major != "" {
-		return invalid("package path %q ends in %s: leave it out, the major version is part of the version", path, major)
+	if strings.Contains(path, "://") {
+		return invalid("package path %q has a scheme: leave it out", path)
+	}
+	if i := strings.LastIndexByte(path, '/'); i >= 0 && isMajor(path[i+1:]) {
+		return invalid("package path %q ends in %s: leave it out, the major version is part of the version", path, path[i:])
 	}
 	if err := module.CheckPath(path); err != nil {
 		if e := (*module.InvalidPathError)(nil); errors.As(err, &e) {
@@ -73,11 +79,20 @@ func CheckPackage(path string) error {
 	return nil
 }
 
-// CheckVersion reports whether v is a canonical semantic version: vX.Y.Z, or
-// vX.Y.Z-pre. Build metadata is refused, because versions that differ only in
-// it compare as equal.
+// isMajor reports whether the last element of a path is v and digits, with
+// which golang.org/x/mod would read it as a major version or refuse it.
+func isMajor(element string) bool {
+	digits, ok := strings.CutPrefix(element, "v")
+	return ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+}
+
+// CheckVersion reports what is wrong with a version. It is a canonical semantic
+// version: vX.Y.Z, or vX.Y.Z-pre. Build metadata is refused, because versions
+// that differ only in it compare as equal.
 func CheckVersion(v string) error {
 	switch {
+	case len(v) > MaxVersion:
+		return invalid("version of %d bytes; the most is %d", len(v), MaxVersion)
 	case !semver.IsValid(v):
 		return invalid("version %q is not of the form v1.2.3", v)
 	case semver.Build(v) != "":
@@ -156,12 +171,16 @@ func Class(v string) string {
 }
 
 // Pseudo returns the version of something that has none of its own, from the
-// time of the bytes and the hexadecimal SHA-256 of them:
+// time of the bytes and their SHA-256, of at least 12 hexadecimal digits:
 // v0.0.0-20261102090000-abcdef123456.
 func Pseudo(t time.Time, sha256 string) string {
 	return module.PseudoVersion("v0", "", t, sha256[:12])
 }
 
-// Escape returns a package path or version in a form that is safe as file name
-// and URL path on systems that ignore case.
-func Escape(path string) (string, error) { return module.EscapePath(path) }
+// EscapePackage returns a package path in a form that is safe as a folder name
+// and URL path where case is ignored: !baz for Baz. It is the escaping of Go
+// module proxies.
+func EscapePackage(path string) (string, error) { return module.EscapePath(path) }
+
+// EscapeVersion does for versions what [EscapePackage] does for packages.
+func EscapeVersion(v string) (string, error) { return module.EscapeVersion(v) }

@@ -1,6 +1,9 @@
 package name
 
 import (
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +16,15 @@ func TestCheckPackage(t *testing.T) {
 		{"192.0.2.1/baz", ""},
 		{"example.org/hello.wasm", ""},
 		{"baz.example/baz/v2", "ends in /v2: leave it out"},
+		{"baz.example/baz/v0", "ends in /v0: leave it out"},
+		{"baz.example/baz/v1", "ends in /v1: leave it out"},
+		{"baz.example/baz/v007", "ends in /v007: leave it out"},
+		{"baz.example/v2/baz", ""},
+		{"baz.example/baz/v2beta", ""},
+		{"baz.example/Baz", ""},
+		{"gopkg.in/yaml", "invalid version"},
+		{"baz.example/baz@v2", "invalid char '@'"},
+		{"https://baz.example/baz", "has a scheme: leave it out"},
 		{"localhost/baz", "missing dot in first path element"},
 		{"nas.local:8080/baz", "invalid char ':'"},
 		{"Baz.example/baz", "invalid char 'B'"},
@@ -43,6 +55,7 @@ func TestCheckVersion(t *testing.T) {
 		{"v1.2", "write v1.2.0"},
 		{"v1.2.3+build", "build metadata"},
 		{"v01.2.3", "not of the form"},
+		{"v1.2.3-" + strings.Repeat("x", MaxVersion), "the most is 128"},
 		{"", "not of the form"},
 	}
 	for _, tt := range tests {
@@ -141,6 +154,57 @@ func TestPseudo(t *testing.T) {
 	if v != "v0.0.0-20261102090000-abababababab" || CheckVersion(v) != nil {
 		t.Errorf("got %s", v)
 	}
+}
+
+func TestParseID(t *testing.T) {
+	id, err := ParseID("baz.example/baz@v2.5.1")
+	if err != nil || id != (ID{"baz.example/baz", "v2.5.1"}) || id.String() != "baz.example/baz@v2.5.1" || id.ModPath() != "baz.example/baz/v2" {
+		t.Errorf("got %v, %v", id, err)
+	}
+	for _, bad := range []string{"", "baz.example/baz", "@v1.0.0", "baz.example/baz@", "baz.example/baz@v2", "baz.example/baz/v2@v2.5.1", "a.example@v1.0.0@v1.0.0"} {
+		if id, err := ParseID(bad); !errors.Is(err, ErrInvalid) {
+			t.Errorf("ParseID(%q) = %v, %v", bad, id, err)
+		}
+	}
+}
+
+func TestOrder(t *testing.T) {
+	ids := []ID{{"b.example", "v1.0.0"}, {"a.example", "v10.0.0"}, {"a.example", "v9.0.0"}, {"a.example", "v10.0.0-rc.1"}}
+	slices.SortFunc(ids, ID.Compare)
+	if got := fmt.Sprint(ids); got != "[a.example@v9.0.0 a.example@v10.0.0-rc.1 a.example@v10.0.0 b.example@v1.0.0]" {
+		t.Error(got)
+	}
+	if Minor("v2.5.1-rc.1") != "v2.5" || Core("v2.5.1-rc.1") != "v2.5.1" || Core("v2.5.1") != "v2.5.1" {
+		t.Error("parts of versions")
+	}
+}
+
+func TestEscape(t *testing.T) {
+	path, err := EscapePackage("baz.example/Baz")
+	if err != nil || path != "baz.example/!baz" {
+		t.Errorf("%q, %v", path, err)
+	}
+	version, err := EscapeVersion("v1.0.0-RC.1")
+	if err != nil || version != "v1.0.0-!r!c.1" {
+		t.Errorf("%q, %v", version, err)
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	f.Add("https://me@baz.example/baz@v2")
+	f.Add("@")
+	f.Fuzz(func(t *testing.T, ref string) {
+		path, s, err := Split(ref)
+		if err != nil {
+			return
+		}
+		if path == "" || !strings.HasPrefix(ref, path) {
+			t.Errorf("%q: path %q", ref, path)
+		}
+		if again, err := ParseSelector(s.String()); err != nil || again != s {
+			t.Errorf("%q: selector %q reads as %q, %v", ref, s, again, err)
+		}
+	})
 }
 
 func FuzzParsePrefix(f *testing.F) {
