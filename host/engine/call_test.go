@@ -254,6 +254,17 @@ func TestStartInitializes(t *testing.T) {
 	}
 }
 
+// A fresh instance sees nothing of what an earlier one left in memory.
+func TestFreshMemory(t *testing.T) {
+	p := newPool(t, newEngine(t), "reactor", PoolConfig{Isolation: IsolationRequest})
+	for range 4 {
+		if got := mustRun(t, p, runLoad, 128); got != 0 {
+			t.Fatalf("the memory holds %#x", got)
+		}
+		mustRun(t, p, runRandom, 0) // writes there
+	}
+}
+
 func TestRandomDiffers(t *testing.T) {
 	p := newPool(t, newEngine(t), "reactor", PoolConfig{})
 	seen := map[int32]bool{}

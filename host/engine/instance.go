@@ -64,7 +64,7 @@ func (in *instance) finish() {
 // module wants to run first.
 func (p *Pool) instantiate(ctx context.Context, state any, b budget, command *Command) (_ *instance, err error) {
 	in := &instance{pool: p, entries: make([]entry, len(p.module.entries))}
-	in.memory = memory{limit: uint64(p.limits.Memory), total: &p.memory}
+	in.memory = memory{limit: uint64(p.limits.Memory), total: &p.memory, spares: &p.spares}
 	in.stdout, in.stderr = lineWriter{in: in}, lineWriter{in: in}
 	in.start(ctx, state, b)
 	if size, limit := p.module.shape.Memory, p.limits.Memory; size > limit {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/tetratelabs/wazero/experimental"
@@ -13,9 +14,11 @@ import (
 type memory struct {
 	limit  uint64
 	total  *atomic.Int64 // bytes of all instances of the pool
-	region []byte        // reserved; see reserve
-	data   []byte        // in use
-	denied bool          // the guest was refused more
+	spares *spares
+	region []byte // address space for the limit
+	usable uint64 // bytes of the region that can be accessed
+	data   []byte // what the guest has
+	denied bool   // the guest was refused more
 }
 
 var (
@@ -32,11 +35,10 @@ func (m *memory) Allocate(_, most uint64) experimental.LinearMemory {
 
 // Reallocate implements experimental.LinearMemory: nil makes memory.grow fail.
 func (m *memory) Reallocate(size uint64) []byte {
-	if size > m.limit {
-		m.denied = true
-		return nil
+	if m.region == nil {
+		m.region, m.usable = m.spares.take()
 	}
-	if !m.commit(size) {
+	if size > m.limit || !m.extend(size) {
 		m.denied = true
 		return nil
 	}
@@ -51,8 +53,10 @@ func (m *memory) Free() {}
 // release gives the memory back. Only the owner of the instance may call it.
 func (m *memory) release() {
 	m.total.Add(-int64(len(m.data)))
-	m.data = nil
-	m.unreserve()
+	if !m.spares.put(m.region, m.usable) {
+		unreserve(m.region)
+	}
+	m.data, m.region, m.usable = nil, nil, 0
 }
 
 // view returns n bytes at ptr, if they are inside.
@@ -62,4 +66,52 @@ func (m *memory) view(ptr, n uint32) ([]byte, bool) {
 		return nil, false
 	}
 	return m.data[ptr:end:end], true
+}
+
+// spares keep the regions of a pool's instances for its next ones: to clean
+// memory is quicker than to reserve it anew. Memory that has grown is not
+// kept.
+type spares struct {
+	start uint64 // bytes that each instance has at first
+	keep  int
+
+	mu      sync.Mutex
+	regions [][]byte // clean, and usable as far as start
+}
+
+func (s *spares) take() (region []byte, usable uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.regions)
+	if n == 0 {
+		return nil, 0
+	}
+	region, s.regions = s.regions[n-1], s.regions[:n-1]
+	return region, s.start
+}
+
+// put reports whether it has taken the region.
+func (s *spares) put(region []byte, usable uint64) bool {
+	if region == nil || usable != s.start {
+		return false
+	}
+	s.mu.Lock()
+	full := len(s.regions) >= s.keep
+	s.mu.Unlock()
+	if full || !clean(region[:usable]) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.regions = append(s.regions, region)
+	return true
+}
+
+func (s *spares) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, region := range s.regions {
+		unreserve(region)
+	}
+	s.regions = nil
 }

@@ -2,14 +2,14 @@
 
 package engine
 
-// commit makes the first size bytes usable.
-func (m *memory) commit(size uint64) bool {
-	if size > uint64(cap(m.region)) {
+// extend makes the first size bytes usable.
+func (m *memory) extend(size uint64) bool {
+	if size > m.usable {
 		region := make([]byte, size)
 		copy(region, m.data)
-		m.region = region
+		m.region, m.usable = region, size
 	}
 	return true
 }
 
-func (m *memory) unreserve() { m.region = nil }
+func unreserve([]byte) {}

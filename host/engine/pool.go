@@ -48,6 +48,8 @@ type Pool struct {
 	output    output
 	startup   any // state of an instance that starts
 
+	spares spares
+
 	memory                                    atomic.Int64
 	calls, traps, timeouts, rejected, created atomic.Uint64
 
@@ -55,7 +57,7 @@ type Pool struct {
 	idle    []*instance // last in, first out: the warm ones stay in use
 	busy    int         // calls that hold a place
 	waiting []*waiter   // first in, first out
-	trimmer *time.Timer // runs while instances lie idle
+	trimmer *time.Timer // runs while there is something to trim
 	closed  bool
 	drained chan struct{} // closed when the last call has ended after Close
 }
@@ -95,6 +97,7 @@ func (m *Module) Pool(config PoolConfig) (*Pool, error) {
 	// Beyond what the processors can run, instances only wait for the world
 	// outside: they are made for one call and dropped.
 	p.kept = min(p.limits.Instances, 2*runtime.GOMAXPROCS(0))
+	p.spares = spares{start: uint64(m.shape.Memory), keep: p.kept}
 	if err := m.engine.addPool(p); err != nil {
 		return nil, err
 	}
@@ -202,9 +205,9 @@ func (p *Pool) give(in *instance) {
 	if in != nil && !p.closed && len(p.idle) < p.kept {
 		p.idle = append(p.idle, in)
 		in = nil
-		if p.trimmer == nil {
-			p.trimmer = time.AfterFunc(p.idleTime, p.trim)
-		}
+	}
+	if p.trimmer == nil && !p.closed {
+		p.trimmer = time.AfterFunc(p.idleTime, p.trim)
 	}
 	last := p.closed && p.busy == 0
 	p.mu.Unlock()
@@ -224,24 +227,26 @@ func (p *Pool) renew(in *instance) bool {
 	return usable && (p.isolation == IsolationShared || !in.used) && !p.module.command()
 }
 
-// trim drops the instances that were not used for some time: the oldest lie
-// at the bottom.
+// trim drops the instances that were not used for some time (the oldest lie
+// at the bottom), and after the last of them the spare memory.
 func (p *Pool) trim() {
 	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.trimmer = nil
 	old := clock() - p.idleTime
 	n := 0
 	for n < len(p.idle) && p.idle[n].budget.started <= old {
+		p.idle[n].close()
 		n++
 	}
-	for _, in := range p.idle[:n] {
-		in.close()
-	}
 	p.idle = slices.Delete(p.idle, 0, n)
-	p.trimmer = nil
-	if len(p.idle) > 0 {
+	switch {
+	case p.closed:
+	case len(p.idle) == 0 && p.busy == 0:
+		p.spares.drop()
+	default:
 		p.trimmer = time.AfterFunc(p.idleTime, p.trim)
 	}
-	p.mu.Unlock()
 }
 
 // Close refuses new calls, waits for the running ones and gives everything
@@ -279,6 +284,7 @@ func (p *Pool) Close(ctx context.Context) error {
 // retire lets go of the module after the last call.
 func (p *Pool) retire() {
 	<-p.drained
+	p.spares.drop()
 	e := p.module.engine
 	e.mu.Lock()
 	delete(e.pools, p)
