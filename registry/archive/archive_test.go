@@ -23,9 +23,10 @@ const berthTOML = "package = \"baz.example/baz\"\nversion = \"v2.5.1\"\n"
 
 // entry is one file of a zip under test.
 type entry struct {
-	name string
-	body string
-	mode fs.FileMode
+	name     string
+	body     string
+	mode     fs.FileMode
+	declared uint64 // the size that it says it unpacks to, without a body
 }
 
 func makeZip(t testing.TB, entries ...entry) []byte {
@@ -37,7 +38,11 @@ func makeZip(t testing.TB, entries ...entry) []byte {
 		if e.mode != 0 {
 			h.SetMode(e.mode)
 		}
-		f, err := w.CreateHeader(h)
+		create := w.CreateHeader
+		if e.body == "" {
+			h.Method, h.UncompressedSize64, create = zip.Store, e.declared, w.CreateRaw
+		}
+		f, err := create(h)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +96,7 @@ func TestHostile(t *testing.T) {
 	}
 	bomb := []entry{manifest}
 	for i := range 5 {
-		bomb = append(bomb, entry{name: fmt.Sprintf("%sbomb%d", prefix, i), body: strings.Repeat("\x00", MaxFile)})
+		bomb = append(bomb, entry{name: fmt.Sprintf("%sbomb%d", prefix, i), declared: MaxFile})
 	}
 	whole := makeZip(t, manifest, entry{name: prefix + "a", body: strings.Repeat("abc", 100)})
 	flipped := bytes.Clone(whole)
@@ -153,7 +158,8 @@ func TestHostile(t *testing.T) {
 		{"nested Go module", makeZip(t, manifest, entry{name: prefix + "src/go.mod"}), `"src/go.mod": makes its folder another Go module, which Go's rules for zips leave out: rename it, such as to go.mod.txt`},
 		{"several", makeZip(t, manifest, entry{name: prefix + "b:"}, entry{name: prefix + "a:"}), "2 files cannot be in a package\n\"a:\": invalid char ':'\n\"b:\": invalid char ':'"},
 		{"bomb", makeZip(t, bomb...), `".": all files together have 335544367 bytes; the most is 268435456`},
-		{"one large file", makeZip(t, manifest, entry{name: prefix + "a", body: strings.Repeat("\x00", MaxFile+1)}), `"a": has 67108865 bytes; the most is 67108864`},
+		{"sizes that overflow", makeZip(t, manifest, entry{name: prefix + "a", declared: 1<<63 - 1}, entry{name: prefix + "b", declared: 1<<64 - 1}), "2 files cannot be in a package\n\"a\": has 9223372036854775807 bytes; the most is 67108864\n\"b\": has 18446744073709551615 bytes; the most is 67108864"},
+		{"one large file", makeZip(t, manifest, entry{name: prefix + "a", declared: MaxFile + 1}), `"a": has 67108865 bytes; the most is 67108864`},
 		{"more bytes than declared", liar, `"baz.example/baz/v2@v2.5.1/a": zip: not a valid zip file`},
 		{"flipped bit", flipped, `berth.toml: zip: checksum error`},
 		{"no manifest", makeZip(t, entry{name: prefix + "a", body: "x"}), `there is no berth.toml at the root of the package`},

@@ -17,7 +17,7 @@ import (
 
 // Limits of a manifest.
 const (
-	MaxSize         = 256 << 10        // bytes of berth.toml, or of the schema file that it names
+	MaxSize         = 64 << 10         // bytes of berth.toml, or of the schema file that it names; decoding takes the square of the keys
 	MaxDependencies = 64               // edges of one package
 	MaxFetch        = 64               // hosts that a package asks for
 	MaxAssets       = 64               // folders served as assets
