@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/berth-host/berth/abi/berth"
 	"github.com/berth-host/berth/host/engine"
 )
 
@@ -87,25 +88,8 @@ type Code struct {
 	Open func(ctx context.Context) ([]byte, error)
 }
 
-// Entry is one key of a unit's data.
-type Entry struct {
-	Key      string
-	Value    []byte
-	Revision uint64
-}
-
-// AnyRevision writes whatever revision a key is at.
-const AnyRevision = ^uint64(0)
-
-// Data is the key-value data of a unit. Its errors satisfy
-// errors.Is(err, fs.ErrNotExist) for an absent key and
-// errors.Is(err, ErrConflict) for one that is not at the wanted revision.
-type Data interface {
-	Get(ctx context.Context, key string) (Entry, error)
-	Put(ctx context.Context, key string, value []byte, want uint64) (uint64, error)
-	Delete(ctx context.Context, key string, want uint64) error
-	List(ctx context.Context, prefix, after string, limit int) ([]Entry, error)
-}
+// Data is the key-value data of a unit.
+type Data = berth.Data
 
 // Settings are of the whole site.
 type Settings struct {
