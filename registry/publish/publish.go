@@ -31,6 +31,41 @@ func Pack(ctx context.Context, dir string, w io.Writer) (*Packed, error) {
 	return archive.Pack(ctx, dir, w)
 }
 
+// PackFile packs the package in dir into a file, which appears whole or not at
+// all, and returns its path. A file of "" is named after package and version and
+// stands in the current folder. It must not lie in dir.
+func PackFile(ctx context.Context, dir, file string) (*Packed, string, error) {
+	folder := filepath.Dir(file) // "." for ""
+	if err := checkOut(dir, folder); err != nil {
+		return nil, "", err
+	}
+	tmp, packed, err := packInto(ctx, dir, folder)
+	if err != nil {
+		return nil, "", err
+	}
+	defer os.Remove(tmp) // gone already after the rename
+	if file == "" {
+		file = zipName(packed.ID)
+	}
+	return packed, file, replace(tmp, file)
+}
+
+// packInto packs dir into a temporary file of a folder.
+func packInto(ctx context.Context, dir, folder string) (string, *Packed, error) {
+	tmp, err := os.CreateTemp(folder, ".berth-*")
+	if err != nil {
+		return "", nil, err
+	}
+	packed, err := Pack(ctx, dir, tmp)
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return "", nil, errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return tmp.Name(), packed, nil
+}
+
+// zipName is what the zip of a version is called.
+func zipName(id name.ID) string { return path.Base(id.Package) + "-" + id.Version + ".zip" }
+
 // Errors that callers may tell apart.
 var (
 	// ErrPublished says that a version is there already, with other content.
@@ -55,27 +90,23 @@ func Publish(ctx context.Context, dir, out, keys string) (*Packed, error) {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return nil, err
 	}
-	tmp, err := os.CreateTemp(out, ".berth-*")
+	tmp, packed, err := packInto(ctx, dir, out)
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(tmp.Name()) // gone already after the rename
-	packed, err := Pack(ctx, dir, tmp)
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return nil, err
-	}
+	defer os.Remove(tmp) // gone already after the rename
 	l, err := openList(out, packed.ID.Package, keys)
 	if err != nil {
 		return nil, err
 	}
-	zip := path.Base(packed.ID.Package) + "-" + packed.ID.Version + ".zip"
 	if entry := l.idx.Find(packed.ID.Version); entry != nil {
 		if entry.H1 != packed.H1 {
 			return nil, fmt.Errorf("%s: %w", packed.ID, ErrPublished)
 		}
-		return packed, l.restore(entry, tmp.Name(), packed)
+		return packed, l.restore(entry, tmp, packed)
 	}
-	if err := replace(tmp.Name(), filepath.Join(out, zip)); err != nil {
+	zip := zipName(packed.ID)
+	if err := replace(tmp, filepath.Join(out, zip)); err != nil {
 		return nil, err
 	}
 	if err := writePage(out, packed); err != nil {
@@ -116,7 +147,7 @@ func Retract(ctx context.Context, out, version, reason, keys string) error {
 }
 
 // checkOut refuses an output folder in the package's own: the next version
-// would hold the zips of all earlier ones.
+// would hold the zips of the earlier ones.
 func checkOut(dir, out string) error {
 	dir, err := realPath(dir)
 	if err != nil {
@@ -126,7 +157,7 @@ func checkOut(dir, out string) error {
 		return err
 	}
 	if rel, err := filepath.Rel(dir, out); err == nil && filepath.IsLocal(rel) {
-		return fmt.Errorf("the output folder %s lies in the package folder %s: the next version would hold this one; choose a folder beside it", out, dir)
+		return fmt.Errorf("the output folder %s lies in the package folder %s: the next version would hold this one; choose a place beside it", out, dir)
 	}
 	return nil
 }

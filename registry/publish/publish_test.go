@@ -2,6 +2,8 @@ package publish
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -141,7 +143,7 @@ func TestPublishRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, inside := range []string{dir, filepath.Join(dir, "dist"), filepath.Join(link, "a", "b")} {
-		if _, err := Publish(t.Context(), dir, inside, ""); err == nil || !strings.Contains(err.Error(), "choose a folder beside it") {
+		if _, err := Publish(t.Context(), dir, inside, ""); err == nil || !strings.Contains(err.Error(), "choose a place beside it") {
 			t.Errorf("into %s: %v", inside, err)
 		}
 	}
@@ -167,6 +169,50 @@ func TestPublishRefuses(t *testing.T) {
 	cancel()
 	if _, err := Publish(ctx, dir, out, ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: %v", err)
+	}
+}
+
+// TestPublishAfterCrash finds what is left when a publish was killed between
+// the zip and the index: a zip that nobody was told of, and a temporary file.
+func TestPublishAfterCrash(t *testing.T) {
+	out := t.TempDir()
+	for _, left := range []string{"baz-v2.1.0.zip", ".berth-123"} {
+		if err := os.WriteFile(filepath.Join(out, left), []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := publish(t, "v2.1.0", "x", out, ""); err != nil {
+		t.Fatal(err)
+	}
+	idx, _ := readIndex(t, out)
+	sum := sha256.Sum256([]byte(readFile(t, out, "baz-v2.1.0.zip")))
+	if got := hex.EncodeToString(sum[:]); got != idx.Versions[0].SHA256 {
+		t.Errorf("the zip has %s, the index says %s", got, idx.Versions[0].SHA256)
+	}
+}
+
+func TestPackFile(t *testing.T) {
+	dir := packageDir(t, "v2.1.0", "x")
+	t.Chdir(t.TempDir())
+	packed, file, err := PackFile(t.Context(), dir, "")
+	if err != nil || file != "baz-v2.1.0.zip" || int64(len(readFile(t, ".", file))) != packed.Size {
+		t.Errorf("%+v, %s, %v", packed, file, err)
+	}
+	other := filepath.Join(t.TempDir(), "a.zip")
+	if _, file, err = PackFile(t.Context(), dir, other); err != nil || file != other || readFile(t, ".", "baz-v2.1.0.zip") != readFile(t, filepath.Dir(other), "a.zip") {
+		t.Errorf("%s, %v", file, err)
+	}
+	t.Chdir(dir)
+	for _, file := range []string{"", "a.zip", "sub/a.zip"} {
+		if _, _, err := PackFile(t.Context(), ".", file); err == nil || !strings.Contains(err.Error(), "choose a place beside it") {
+			t.Errorf("into %q: %v", file, err)
+		}
+	}
+	if _, _, err := PackFile(t.Context(), packageDir(t, "v1", "x"), other); !errors.Is(err, archive.ErrInvalid) {
+		t.Errorf("a package with faults: %v", err)
+	}
+	if files, err := os.ReadDir(filepath.Dir(other)); err != nil || len(files) != 1 {
+		t.Errorf("left behind: %v, %v", files, err)
 	}
 }
 
