@@ -298,6 +298,32 @@ func TestPackStops(t *testing.T) {
 	}
 }
 
+// Open is what a start costs for each installed package, Verify an install: of
+// 102 files and 4 MB here.
+func BenchmarkArchive(b *testing.B) {
+	entries := []entry{{name: prefix + "berth.toml", body: berthTOML}, {name: prefix + "a.wasm", body: strings.Repeat("some code ", 200_000)}}
+	for i := range 100 {
+		entries = append(entries, entry{name: fmt.Sprintf("%sf%d", prefix, i), body: strings.Repeat("x", 16<<10)})
+	}
+	zip := makeZip(b, entries...)
+	r := bytes.NewReader(zip)
+	b.Run("Open", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := Open(r, r.Size()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Verify", func(b *testing.B) {
+		for b.Loop() {
+			if _, err := Verify(r, r.Size()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 func FuzzVerify(f *testing.F) {
 	manifest := entry{name: prefix + "berth.toml", body: berthTOML}
 	f.Add(makeZip(f, manifest))
