@@ -49,7 +49,7 @@ type Store struct {
 	lock    *os.File
 	db      *bbolt.DB
 	file    *os.File // the database's, to check its pages
-	fault   fault
+	fault   fault    // nil but in tests
 	queue   queue
 	changed broadcast
 	deletes sync.RWMutex // held for reading while a backup needs every blob
@@ -64,15 +64,15 @@ var _ store.Store = (*Store)(nil)
 // the database's structure is checked first. Errors: [ErrLocked],
 // [store.ErrCorrupt], [store.ErrNewer].
 func Open(dir string) (*Store, error) {
-	s, err := open(dir, nil)
+	s, err := open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening the store in %s: %w", dir, err)
 	}
 	return s, nil
 }
 
-func open(dir string, f fault) (_ *Store, err error) {
-	s := &Store{dir: dir, fault: f}
+func open(dir string) (_ *Store, err error) {
+	s := &Store{dir: dir}
 	s.queue.init()
 	s.changed.init()
 	s.calls.init()

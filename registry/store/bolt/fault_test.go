@@ -60,16 +60,9 @@ func TestFaults(t *testing.T) {
 // runFault reports whether the n-th step was reached.
 func runFault(t *testing.T, step string, n int, poisons bool) bool {
 	dir := t.TempDir()
-	mustClose(t, mustOpen(t, dir)) // faults begin after the store was made
+	s := mustOpen(t, dir)
 	f, failed := failNth(step, n)
-	s, err := open(dir, f)
-	if err != nil {
-		if !errors.Is(err, errDisk) {
-			t.Fatal(err)
-		}
-		mustClose(t, mustOpen(t, dir))
-		return true
-	}
+	s.fault = f
 	ctx := t.Context()
 	acknowledged, errs := 0, 0
 	var stored []func(s *Store) error // each looks for an acknowledged write
@@ -137,11 +130,8 @@ func runFault(t *testing.T, step string, n int, poisons bool) bool {
 // them are told, and a conflict is not mistaken for it.
 func TestFaultIsEveryones(t *testing.T) {
 	dir := t.TempDir()
-	f, _ := failNth(stepCommit, 1)
-	s, err := open(dir, f)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := mustOpen(t, dir)
+	s.fault, _ = failNth(stepCommit, 1)
 	s.queue.turn <- struct{}{} // hold the turn until all have come
 	const callers = 20
 	errs := make(chan error, callers)
