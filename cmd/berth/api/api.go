@@ -1,0 +1,375 @@
+// Package api holds the words of the JSON API: what its actions read and
+// answer. The server and the command line share it. Routes and scopes are in
+// package server, and in the OpenAPI document that it makes.
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/berth-host/berth/registry/manifest"
+)
+
+// Site is the state of the whole site.
+type Site struct {
+	Title    string `json:"title"`
+	Host     string `json:"host"`     // its host name; "": none yet
+	BetaHost string `json:"betaHost"` // where the beta view is reached; "": by cookie only
+	Open     bool   `json:"open"`
+	URL      string `json:"url"`      // where the site listens
+	Revision uint64 `json:"revision"` // number of the head revision
+	Mounts   int    `json:"mounts"`
+	Packages int    `json:"packages"`
+}
+
+// SiteChange changes settings of the site; absent fields stay.
+type SiteChange struct {
+	Title    *string `json:"title,omitempty"`
+	Host     *string `json:"host,omitempty"`
+	BetaHost *string `json:"betaHost,omitempty"`
+	Open     *bool   `json:"open,omitempty"`
+	Why      string  `json:"why,omitempty"`
+}
+
+// Package is one installed version of a package.
+type Package struct {
+	Package      string                `json:"package"`
+	Version      string                `json:"version"`
+	Title        string                `json:"title"`
+	Description  string                `json:"description"`
+	License      string                `json:"license"`
+	Homepage     string                `json:"homepage,omitempty"`
+	Source       string                `json:"source"`           // where it came from
+	Signer       string                `json:"signer,omitempty"` // name of the key that signed its index
+	H1           string                `json:"h1"`
+	Size         int64                 `json:"size"` // bytes
+	Installed    time.Time             `json:"installed"`
+	Handler      bool                  `json:"handler"`
+	Filter       bool                  `json:"filter"`
+	Permissions  manifest.Permissions  `json:"permissions"`
+	Dependencies map[string]Dependency `json:"dependencies,omitempty"`
+}
+
+// Dependency is one edge with the version chosen for it at install.
+type Dependency struct {
+	Package string `json:"package"`
+	Wanted  string `json:"wanted"`
+	Policy  string `json:"policy,omitempty"`
+	Chosen  string `json:"chosen"`
+}
+
+// Install asks for a package by URL, mirror name or file on the server's machine.
+type Install struct {
+	Source string `json:"source"`
+}
+
+// Installed is the result of an install job.
+type Installed struct {
+	Package Package  `json:"package"`
+	Added   []string `json:"added"` // package@version of everything that is new, dependencies included
+}
+
+// Edge is one dependency edge of a deployment.
+type Edge struct {
+	From    string `json:"from"` // package@version
+	Name    string `json:"name"` // what the code calls
+	Package string `json:"package"`
+	Version string `json:"version"`
+}
+
+// Deployment is what stands in a slot.
+type Deployment struct {
+	Package     string                          `json:"package"`
+	Version     string                          `json:"version"`
+	Edges       []Edge                          `json:"edges,omitempty"`
+	Filters     []string                        `json:"filters,omitempty"` // package@version
+	Grants      map[string]manifest.Permissions `json:"grants,omitempty"`
+	DataVersion int                             `json:"dataVersion,omitempty"`
+}
+
+// BetaPolicy says who is sent to a mount's beta slot.
+type BetaPolicy struct {
+	Mode    string `json:"mode"` // off, owner, link, everyone or share
+	Percent int    `json:"percent,omitempty"`
+}
+
+// Mount is a place of the site.
+type Mount struct {
+	ID         string      `json:"id"`
+	Host       string      `json:"host,omitempty"`
+	Path       string      `json:"path"`
+	Production *Deployment `json:"production,omitempty"`
+	Beta       *Deployment `json:"beta,omitempty"`
+	BetaPolicy BetaPolicy  `json:"betaPolicy"`
+	Disabled   string      `json:"disabled,omitempty"`
+}
+
+// MountRequest puts a package at a path of the site.
+type MountRequest struct {
+	Package string   `json:"package"` // package or package@version
+	Path    string   `json:"path"`
+	Host    string   `json:"host,omitempty"`
+	Slot    string   `json:"slot,omitempty"`   // "beta" (default) or "production"
+	Grants  []string `json:"grants,omitempty"` // "all", "data", "fetch:HOST"; see [GrantRequest]
+	Why     string   `json:"why,omitempty"`
+}
+
+// SlotRequest puts another package, filters or nothing into a slot.
+type SlotRequest struct {
+	Mount   string   `path:"mount"`
+	Slot    string   `path:"slot"`
+	Package string   `json:"package"`           // package or package@version
+	Filters []string `json:"filters,omitempty"` // package@version each, in the order in which requests pass them
+	Grants  []string `json:"grants,omitempty"`
+	Why     string   `json:"why,omitempty"`
+}
+
+// SlotRef names a slot.
+type SlotRef struct {
+	Mount string `path:"mount"`
+	Slot  string `path:"slot"`
+	Why   string `query:"why"`
+}
+
+// MountRef names a mount by its ID.
+type MountRef struct {
+	Mount string `path:"mount"`
+	Why   string `query:"why"`
+}
+
+// PolicyRequest says who sees the beta of a mount.
+type PolicyRequest struct {
+	Mount   string `path:"mount"`
+	Mode    string `json:"mode"`
+	Percent int    `json:"percent,omitempty"`
+}
+
+// GrantRequest gives or takes permissions of a package in a slot.
+type GrantRequest struct {
+	Mount   string   `path:"mount"`
+	Slot    string   `path:"slot"`
+	Package string   `json:"package,omitempty"` // "" for the slot's own
+	Give    []string `json:"give,omitempty"`    // "all", "data" or "fetch:HOST", as far as the manifest asks for it
+	Take    []string `json:"take,omitempty"`
+	Why     string   `json:"why,omitempty"`
+}
+
+// Grant is one permission that a package in a slot asks for.
+type Grant struct {
+	Package    string `json:"package"`
+	Permission string `json:"permission"` // "data" or "fetch:HOST"
+	Reason     string `json:"reason,omitempty"`
+	Given      bool   `json:"given"`
+}
+
+// PromoteRequest moves a mount's beta to production.
+type PromoteRequest struct {
+	Mount    string `path:"mount"`
+	Revision uint64 `json:"revision,omitempty"` // head revision that the owner looked at; 0: whatever it is
+	Why      string `json:"why,omitempty"`
+}
+
+// RollbackRequest goes back to an earlier revision.
+type RollbackRequest struct {
+	Mount    string `json:"mount,omitempty"`    // ID; "" for the whole site
+	Revision uint64 `json:"revision,omitempty"` // 0: the state before the last change
+	Why      string `json:"why,omitempty"`
+}
+
+// Revision is one entry of the site's history.
+type Revision struct {
+	Number uint64    `json:"number"`
+	Hash   string    `json:"hash"`
+	Time   time.Time `json:"time"`
+	Who    string    `json:"who"`
+	Why    string    `json:"why"`
+	Head   bool      `json:"head,omitempty"`
+}
+
+// Page asks for a part of a list.
+type Page struct {
+	Before uint64 `query:"before"` // 0: from the newest
+	Limit  int    `query:"limit"`  // 0: 50
+}
+
+// DiffRequest compares two revisions.
+type DiffRequest struct {
+	From uint64 `query:"from"`
+	To   uint64 `query:"to"` // 0: the head
+}
+
+// Diff says what differs. Text is for people; Diff is the same for programs.
+type Diff struct {
+	Text string          `json:"text"`
+	Diff json.RawMessage `json:"diff"`
+}
+
+// ConfigRequest asks for the configuration of a mount's slot.
+type ConfigRequest struct {
+	Mount string `query:"mount"`
+	Slot  string `query:"slot"`
+}
+
+// ConfigValue is one value of a package's configuration.
+type ConfigValue struct {
+	Package     string          `json:"package,omitempty"` // "" for a value of the whole site
+	Key         string          `json:"key"`
+	Title       string          `json:"title,omitempty"`
+	Description string          `json:"description,omitempty"`
+	Value       json.RawMessage `json:"value,omitempty"` // never of a secret
+	Set         bool            `json:"set"`
+	Secret      bool            `json:"secret,omitempty"`
+	From        string          `json:"from,omitempty"` // level: slot, mount, package, site or default
+	Problem     string          `json:"problem,omitempty"`
+	UsedBy      []string        `json:"usedBy,omitempty"` // of a value of the whole site
+}
+
+// ConfigChange sets or unsets values at one level.
+type ConfigChange struct {
+	Level   string                     `json:"level"` // "site", "package", "mount" or "slot"
+	Mount   string                     `json:"mount,omitempty"`
+	Slot    string                     `json:"slot,omitempty"`
+	Package string                     `json:"package,omitempty"` // "" for the slot's own; not for the level "site"
+	Set     map[string]json.RawMessage `json:"set,omitempty"`     // a JSON string is also read as the type that the schema wants
+	Unset   []string                   `json:"unset,omitempty"`
+	Why     string                     `json:"why,omitempty"`
+}
+
+// DataRequest names data of a package at a mount.
+type DataRequest struct {
+	Mount   string `query:"mount"`
+	Slot    string `query:"slot"`
+	Package string `query:"package"` // "" for the slot's own
+	Key     string `query:"key"`
+	Prefix  string `query:"prefix"`
+	After   string `query:"after"`
+	Limit   int    `query:"limit"`
+}
+
+// DataEntry is one key with its value.
+type DataEntry struct {
+	Key      string `json:"key"`
+	Value    []byte `json:"value"` // base64 in JSON
+	Revision uint64 `json:"revision"`
+}
+
+// DataWrite writes one key.
+type DataWrite struct {
+	Mount   string `json:"mount"`
+	Slot    string `json:"slot"`
+	Package string `json:"package,omitempty"`
+	Key     string `json:"key"`
+	Value   []byte `json:"value"`
+}
+
+// BetaData keeps or drops what the beta of a mount has written.
+type BetaData struct {
+	Mount string `path:"mount"`
+	Keep  bool   `json:"keep"` // into production's data; false: drop it
+}
+
+// LogRequest asks for log lines of a mount's slot.
+type LogRequest struct {
+	Mount  string `query:"mount"`
+	Slot   string `query:"slot"`
+	Follow bool   `query:"follow"`
+}
+
+// LogLine is one line of a deployment's log.
+type LogLine struct {
+	Time    time.Time `json:"time"`
+	Level   string    `json:"level"`
+	Request string    `json:"request,omitempty"`
+	Package string    `json:"package,omitempty"`
+	Text    string    `json:"text"`
+}
+
+// BetaLink is an address that shows the beta view to whoever opens it.
+type BetaLink struct {
+	URL     string    `json:"url"`
+	Expires time.Time `json:"expires"`
+}
+
+// BetaLinkRequest asks for a link to the beta view.
+type BetaLinkRequest struct {
+	Mount string `json:"mount,omitempty"` // "": the owner's own link, for every mount
+	Hours int    `json:"hours,omitempty"` // 0: 24
+}
+
+// Settings say where packages may come from.
+type Settings struct {
+	Mirrors map[string]string `json:"mirrors"` // name prefix → base URL
+	Origins []string          `json:"origins"` // allowed though plain HTTP or private
+}
+
+// SettingsChange changes settings; absent ones stay.
+type SettingsChange struct {
+	Mirrors map[string]string `json:"mirrors,omitempty"` // "" removes one
+	Allow   []string          `json:"allow,omitempty"`
+	Forbid  []string          `json:"forbid,omitempty"`
+}
+
+// Token is an API token; its text is shown once, when it is made.
+type Token struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Scope   string    `json:"scope"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"`
+	Text    string    `json:"text,omitempty"`
+}
+
+// TokenRequest asks for a new token.
+type TokenRequest struct {
+	Name  string `json:"name"`
+	Scope string `json:"scope"`
+	Days  int    `json:"days"` // until it expires; 0: never
+}
+
+// Check is what a check of the store found.
+type Check struct {
+	Damages []Damage `json:"damages"`
+}
+
+// Damage is one thing that is damaged.
+type Damage struct {
+	Subject string `json:"subject"`
+	Problem string `json:"problem"`
+}
+
+// Traffic is what each slot does now, since the server started.
+type Traffic struct {
+	Mount    string `json:"mount"` // path, with host if it has one
+	Slot     string `json:"slot"`
+	Package  string `json:"package"`
+	Requests uint64 `json:"requests"`
+	Traps    uint64 `json:"traps"`
+	Busy     int    `json:"busy"`
+	Waiting  int    `json:"waiting"`
+	Idle     int    `json:"idle"`
+	Memory   int64  `json:"memory"` // bytes
+}
+
+// JobRequest asks for a job once its version is above After.
+type JobRequest struct {
+	ID    string `path:"id"`
+	After uint64 `query:"after"`
+}
+
+// PackageRef names an installed version.
+type PackageRef struct {
+	Package string `query:"package"`
+	Version string `query:"version"`
+}
+
+// Why lists who needs which version of a package.
+type Why struct {
+	Package string    `json:"package"`
+	Paths   []WhyPath `json:"paths"`
+}
+
+// WhyPath is one chain of requirements from a mount or an installed package.
+type WhyPath struct {
+	Root string   `json:"root"` // "/news (production)" or "installed"
+	Path []string `json:"path"` // package@version each, from the root's package to the one asked for
+}

@@ -1,0 +1,263 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/berth-host/berth/cmd/berth/api"
+	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/registry/config"
+	"github.com/berth-host/berth/registry/revision"
+)
+
+func (s *Server) configRoutes() []console.Route {
+	return []console.Route{
+		console.Action("GET", "/config", console.ScopeRead, "Configuration of a slot, or the shared values of the site", s.getConfig),
+		console.Action("PATCH", "/config", console.ScopeDeploy, "Set and unset values at one level", s.changeConfig),
+	}
+}
+
+func (s *Server) getConfig(ctx context.Context, in api.ConfigRequest) ([]api.ConfigValue, error) {
+	if in.Mount == "" {
+		return s.sharedConfig(ctx)
+	}
+	d, err := s.slotOf(ctx, in.Mount, cmp.Or(in.Slot, string(revision.Production)))
+	if err != nil {
+		return nil, err
+	}
+	head, err := s.chain.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.chain.Mount(ctx, head, in.Mount)
+	if err != nil {
+		return nil, err
+	}
+	values := []api.ConfigValue{}
+	for _, unit := range d.Units() {
+		for _, node := range unit.Lock.Nodes {
+			pkg, err := s.packages.open(ctx, node.ID)
+			if err != nil {
+				return nil, err
+			}
+			packageLevel, err := s.chain.Package(ctx, head, node.ID.Package)
+			if err != nil {
+				return nil, err
+			}
+			levels := revision.Levels(head.Settings, packageLevel, m, unit, node.ID.Package)
+			values = append(values, describeConfig(pkg.schema.Effective(node.ID.Package, levels, s.box))...)
+		}
+	}
+	return values, nil
+}
+
+func describeConfig(e *config.Effective) []api.ConfigValue {
+	problems := map[string]string{}
+	for _, p := range e.Problems {
+		problems[p.Property] = p.Message
+	}
+	values := []api.ConfigValue{}
+	for _, f := range e.Fields {
+		v := api.ConfigValue{Package: e.Package, Key: f.Name, Title: f.Title, Description: f.Description, Value: f.Value, Set: f.Set, Secret: f.Secret, From: string(f.From), Problem: problems[f.Name]}
+		if !f.Set && f.Default != nil {
+			v.Value, v.Set, v.From = f.Default, true, string(config.Default)
+		}
+		values = append(values, v)
+	}
+	return values
+}
+
+// sharedConfig lists the shared values that are set or that a package takes.
+func (s *Server) sharedConfig(ctx context.Context) ([]api.ConfigValue, error) {
+	head, err := s.chain.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	users, err := s.configUsers(ctx, head)
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]bool{}
+	for name := range head.Settings.Shared {
+		names[name] = true
+	}
+	for _, u := range users {
+		for _, name := range u.Schema.SharedNames() {
+			names[name] = true
+		}
+	}
+	values := []api.ConfigValue{}
+	for _, name := range sortedKeys(names) {
+		raw, set := head.Settings.Shared[name]
+		v := api.ConfigValue{Key: name, Set: set, Value: raw}
+		if set {
+			v.From = string(config.Shared)
+		}
+		for _, use := range config.Uses(name, slices.Values(users)) {
+			v.UsedBy = append(v.UsedBy, use.Where+" "+use.Package)
+			if use.Secret {
+				v.Secret, v.Value = true, nil
+			}
+		}
+		values = append(values, v)
+	}
+	return values, nil
+}
+
+// configUsers lists every package at work in the site.
+func (s *Server) configUsers(ctx context.Context, rev *revision.Revision) ([]config.User, error) {
+	packages, err := s.chain.Packages(ctx, rev)
+	if err != nil {
+		return nil, err
+	}
+	var users []config.User
+	for m, err := range s.chain.Mounts(ctx, rev) {
+		if err != nil {
+			return nil, err
+		}
+		for _, slot := range []revision.Slot{revision.Production, revision.Beta} {
+			for _, unit := range m.In(slot).Units() {
+				for _, node := range unit.Lock.Nodes {
+					pkg, err := s.packages.open(ctx, node.ID)
+					if err != nil {
+						return nil, err
+					}
+					users = append(users, config.User{Where: m.Route() + " (" + string(slot) + ")", Package: node.ID.Package, Schema: pkg.schema,
+						Levels: revision.Levels(rev.Settings, packages[node.ID.Package], m, unit, node.ID.Package)})
+				}
+			}
+		}
+	}
+	return users, nil
+}
+
+func (s *Server) changeConfig(ctx context.Context, in api.ConfigChange) (console.Nothing, error) {
+	if in.Level == "site" {
+		return console.Nothing{}, s.changeShared(ctx, in)
+	}
+	d, err := s.slotOf(ctx, in.Mount, cmp.Or(in.Slot, string(revision.Beta)))
+	if err != nil {
+		return console.Nothing{}, err
+	}
+	pkg := cmp.Or(in.Package, d.Lock.Root.Package)
+	unit, err := unitWith(d, pkg)
+	if err != nil {
+		return console.Nothing{}, err
+	}
+	schema, err := s.schemaIn(ctx, unit, pkg)
+	if err != nil {
+		return console.Nothing{}, err
+	}
+	place := revision.Place{Level: config.Level(in.Level), Package: pkg}
+	switch place.Level {
+	case config.Slot:
+		place.Mount, place.Slot = in.Mount, revision.Slot(cmp.Or(in.Slot, string(revision.Beta)))
+	case config.Mount:
+		place.Mount = in.Mount
+	case config.Package:
+	default:
+		return console.Nothing{}, badLevel(in.Level)
+	}
+	values := map[string]json.RawMessage{}
+	for key, raw := range in.Set {
+		if values[key], err = sealValue(schema, pkg, key, raw, s); err != nil {
+			return console.Nothing{}, err
+		}
+	}
+	for _, key := range in.Unset {
+		values[key] = nil
+	}
+	why := cmp.Or(in.Why, fmt.Sprintf("configure %s at %s", pkg, s.routeOf(ctx, in.Mount)))
+	_, err = s.change(ctx, why, func(draft *revision.Draft) (affected, error) {
+		touched := affected{mounts: []string{in.Mount}}
+		if place.Level == config.Package {
+			if touched.mounts, err = s.usersOf(ctx, draft.Base(), pkg); err != nil {
+				return touched, err
+			}
+		}
+		for _, key := range sortedKeys(values) {
+			if err := draft.SetConfig(place, key, values[key]); err != nil {
+				return touched, err
+			}
+		}
+		return touched, nil
+	})
+	return console.Nothing{}, err
+}
+
+func badLevel(level string) error {
+	return &console.Error{Status: http.StatusBadRequest, Code: "bad_request", Message: fmt.Sprintf("%q is not a level of configuration", level), Hint: "the levels are slot, mount, package and site"}
+}
+
+// sealValue reads a value as its schema wants it, and seals a secret.
+func sealValue(schema *config.Schema, pkg, key string, raw json.RawMessage, s *Server) (json.RawMessage, error) {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		parsed, err := schema.Parse(key, text)
+		if err != nil {
+			return nil, err
+		}
+		raw = parsed
+	}
+	return schema.Seal(pkg, key, raw, s.box)
+}
+
+func (s *Server) schemaIn(ctx context.Context, unit *revision.Unit, pkg string) (*config.Schema, error) {
+	for _, node := range unit.Lock.Nodes {
+		if node.ID.Package == pkg {
+			open, err := s.packages.open(ctx, node.ID)
+			if err != nil {
+				return nil, err
+			}
+			return open.schema, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: %w", pkg, revision.ErrNoPackage)
+}
+
+func (s *Server) changeShared(ctx context.Context, in api.ConfigChange) error {
+	head, err := s.chain.Head(ctx)
+	if err != nil {
+		return err
+	}
+	users, err := s.configUsers(ctx, head)
+	if err != nil {
+		return err
+	}
+	values := map[string]json.RawMessage{}
+	for key, raw := range in.Set {
+		var text string
+		if json.Unmarshal(raw, &text) == nil {
+			if raw, err = config.ParseShared(text); err != nil {
+				return err
+			}
+		}
+		isSecret := false
+		for _, use := range config.Uses(key, slices.Values(users)) {
+			isSecret = isSecret || use.Secret
+		}
+		if values[key], err = config.SealShared(key, raw, isSecret, s.box); err != nil {
+			return err
+		}
+	}
+	for _, key := range in.Unset {
+		values[key] = nil
+	}
+	_, err = s.change(ctx, cmp.Or(in.Why, "change shared values"), func(draft *revision.Draft) (affected, error) {
+		touched := affected{settings: true}
+		if touched.mounts, err = s.usersOf(ctx, draft.Base(), ""); err != nil {
+			return touched, err
+		}
+		for _, key := range sortedKeys(values) {
+			if err := draft.SetConfig(revision.Place{Level: config.Shared}, key, values[key]); err != nil {
+				return touched, err
+			}
+		}
+		return touched, nil
+	})
+	return err
+}

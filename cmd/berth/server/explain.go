@@ -1,0 +1,92 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/host/site"
+	"github.com/berth-host/berth/registry"
+	"github.com/berth-host/berth/registry/archive"
+	"github.com/berth-host/berth/registry/config"
+	"github.com/berth-host/berth/registry/fetch"
+	"github.com/berth-host/berth/registry/index"
+	"github.com/berth-host/berth/registry/name"
+	"github.com/berth-host/berth/registry/resolve"
+	"github.com/berth-host/berth/registry/revision"
+	"github.com/berth-host/berth/registry/secret"
+	"github.com/berth-host/berth/registry/store"
+)
+
+// explanations say which errors a caller of the API may read, with which
+// status and code, and what to do. The first that fits counts. Anything else
+// is an internal error and is only logged.
+var explanations = []struct {
+	is     error
+	status int
+	code   string
+	hint   string
+}{
+	{store.ErrPoisoned, http.StatusServiceUnavailable, "store_failed", "the disk failed; restart the server once it works again"},
+	{store.ErrCorrupt, http.StatusInternalServerError, "store_damaged", "berth check tells what is damaged"},
+	{revision.ErrNoMount, http.StatusNotFound, "not_found", "berth mount lists what is mounted"},
+	{revision.ErrNoRevision, http.StatusNotFound, "not_found", "berth history lists the revisions"},
+	{revision.ErrPathTaken, http.StatusConflict, "path_taken", "berth slot PATH --package PACKAGE puts another package there"},
+	{revision.ErrNothingInBeta, http.StatusConflict, "nothing_in_beta", "berth slot PATH --package PACKAGE puts something there"},
+	{revision.ErrEmptySlot, http.StatusNotFound, "empty_slot", "--slot says which slot is meant: beta or production"},
+	{revision.ErrNoPackage, http.StatusNotFound, "no_package", ""},
+	{revision.ErrInvalid, http.StatusBadRequest, "invalid", ""},
+	{store.ErrConflict, http.StatusConflict, "conflict", "look at the site as it is now, and try again"},
+	{store.ErrTooLarge, http.StatusRequestEntityTooLarge, "too_large", ""},
+	{registry.ErrNotInstalled, http.StatusNotFound, "not_installed", "berth packages lists what is installed"},
+	{registry.ErrInUse, http.StatusConflict, "in_use", "unmount it first; revisions that you may go back to keep their packages too"},
+	{registry.ErrNoVersion, http.StatusNotFound, "no_version", ""},
+	{fetch.ErrForbidden, http.StatusForbidden, "not_allowed", ""},
+	{fetch.ErrNotFound, http.StatusBadGateway, "fetch_failed", "check the address"},
+	{fetch.ErrTooLarge, http.StatusBadGateway, "too_large", ""},
+	{fetch.ErrSource, http.StatusBadRequest, "bad_source", "a source looks like https://baz.example/baz, or like a file: ./baz.zip"},
+	{archive.ErrInvalid, http.StatusUnprocessableEntity, "bad_package", "only the author of the package can mend this"},
+	{index.ErrInvalid, http.StatusBadGateway, "bad_index", "only the publisher of the package can mend this"},
+	{name.ErrInvalid, http.StatusBadRequest, "bad_name", ""},
+	{resolve.ErrUnresolved, http.StatusUnprocessableEntity, "unresolved", "ask the author of the package that requires it"},
+	{engine.ErrRefused, http.StatusUnprocessableEntity, "module_refused", ""},
+	{config.ErrInvalid, http.StatusBadRequest, "bad_config", ""},
+	{config.ErrSchema, http.StatusUnprocessableEntity, "bad_schema", "only the author of the package can mend this"},
+	{secret.ErrWrongKey, http.StatusConflict, "wrong_key", "put the secret.key that belongs to this data back, or enter the secrets again"},
+	{store.ErrNotFound, http.StatusNotFound, "not_found", ""},
+}
+
+// explain turns an error into what a caller of the API may read; nil when
+// that is nothing.
+func explain(err error) *console.Error {
+	if e := (*console.Error)(nil); errors.As(err, &e) {
+		return e
+	}
+	if e := (*site.DeployError)(nil); errors.As(err, &e) {
+		return &console.Error{Status: http.StatusUnprocessableEntity, Code: "not_healthy", Message: e.Error(), Hint: "nothing was changed; what ran before goes on running"}
+	}
+	if e := (*config.InvalidError)(nil); errors.As(err, &e) {
+		return &console.Error{Status: http.StatusUnprocessableEntity, Code: "bad_config", Message: e.Error(), Hint: "berth config PATH KEY=VALUE sets a value; berth mount … --set sets it with the mount"}
+	}
+	if e := (*config.UnknownError)(nil); errors.As(err, &e) {
+		return &console.Error{Status: http.StatusBadRequest, Code: "bad_config", Message: e.Error()}
+	}
+	for _, known := range security {
+		if known(err) {
+			return &console.Error{Status: http.StatusConflict, Code: "security", Message: err.Error()}
+		}
+	}
+	for _, x := range explanations {
+		if errors.Is(err, x.is) {
+			return &console.Error{Status: x.status, Code: x.code, Message: err.Error(), Hint: x.hint}
+		}
+	}
+	return nil
+}
+
+// security recognises errors that must never be clicked away.
+var security = []func(error) bool{
+	func(err error) bool { var e *registry.HashError; return errors.As(err, &e) },
+	func(err error) bool { var e *index.PinError; return errors.As(err, &e) },
+}

@@ -1,0 +1,360 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/berth-host/berth/cmd/berth/api"
+	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/registry"
+	"github.com/berth-host/berth/registry/archive"
+	"github.com/berth-host/berth/registry/config"
+	"github.com/berth-host/berth/registry/manifest"
+	"github.com/berth-host/berth/registry/name"
+	"github.com/berth-host/berth/registry/resolve"
+	"github.com/berth-host/berth/registry/revision"
+)
+
+// packages keeps installed packages open while the server runs: a site has
+// few, and an open one costs a file descriptor and its directory.
+type packages struct {
+	registry *registry.Registry
+
+	mu     sync.Mutex
+	opened map[name.ID]*openPackage
+}
+
+// An openPackage is an installed package, ready to be used.
+type openPackage struct {
+	id       name.ID
+	manifest *manifest.Manifest
+	schema   *config.Schema
+	files    fs.FS
+	modules  map[string]registry.Module
+	close    io.Closer
+}
+
+func newPackages(r *registry.Registry) *packages {
+	return &packages{registry: r, opened: map[name.ID]*openPackage{}}
+}
+
+func (p *packages) open(ctx context.Context, id name.ID) (*openPackage, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if pkg := p.opened[id]; pkg != nil {
+		return pkg, nil
+	}
+	rec, err := p.registry.Package(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	a, closer, err := p.registry.Open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := config.Compile(rec.Manifest.Config)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", id, err), closer.Close())
+	}
+	pkg := &openPackage{id: id, manifest: rec.Manifest, schema: schema, files: a.FS, modules: rec.Modules, close: closer}
+	p.opened[id] = pkg
+	return pkg, nil
+}
+
+// forget closes a package that was removed.
+func (p *packages) forget(id name.ID) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pkg := p.opened[id]
+	if pkg == nil {
+		return nil
+	}
+	delete(p.opened, id)
+	return pkg.close.Close()
+}
+
+func (p *packages) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, pkg := range p.opened {
+		errs = append(errs, pkg.close.Close())
+	}
+	p.opened = nil
+	return errors.Join(errs...)
+}
+
+// read returns what reads a file of the package.
+func (pkg *openPackage) read(file string) func(context.Context) ([]byte, error) {
+	return func(context.Context) ([]byte, error) { return fs.ReadFile(pkg.files, file) }
+}
+
+// fileHashes returns the SHA-256 of each file of a package, for comparing.
+func (p *packages) fileHashes(ctx context.Context, id name.ID) (map[string]string, error) {
+	pkg, err := p.open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	hashes := map[string]string{}
+	err = fs.WalkDir(pkg.files, ".", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		f, err := pkg.files.Open(file)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		h := sha256.New()
+		if _, err := io.Copy(h, f); err != nil {
+			return err
+		}
+		hashes[file] = hex.EncodeToString(h.Sum(nil))
+		return nil
+	})
+	return hashes, err
+}
+
+// prepareModule compiles a module of a package that is being installed, and
+// finds out how to talk to it.
+func (s *Server) prepareModule(ctx context.Context, _ name.ID, _ string, module []byte) (registry.Module, error) {
+	shape, err := s.engine.Prepare(ctx, module)
+	if err != nil {
+		return registry.Module{}, err
+	}
+	hash := sha256.Sum256(module)
+	m := registry.Module{Hash: hex.EncodeToString(hash[:]), Dialect: shape.Dialect}
+	switch m.Dialect {
+	case engine.DialectCommand:
+		m.Dialect = manifest.ABICGI
+	case "":
+		return m, fmt.Errorf("%w: it exports neither handle_request (http-wasm) nor _start (a WASI command for CGI)", engine.ErrRefused)
+	}
+	return m, nil
+}
+
+func (s *Server) packageRoutes() []console.Route {
+	return []console.Route{
+		console.Action("GET", "/packages", console.ScopeRead, "Installed packages", s.listPackages),
+		console.Action("POST", "/packages", console.ScopeDeploy, "Install a package by URL; a job", s.install),
+		console.Stream("POST", "/packages/upload", console.ScopeDeploy, "Install the zip or .wasm in the body; a job", s.upload),
+		console.Action("DELETE", "/packages", console.ScopeDeploy, "Remove a package that nothing uses", s.removePackage),
+		console.Action("GET", "/why", console.ScopeRead, "Who needs which version of a package", s.why),
+	}
+}
+
+func (s *Server) listPackages(ctx context.Context, _ console.Nothing) ([]api.Package, error) {
+	records, err := s.registry.Packages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]api.Package, 0, len(records))
+	for _, rec := range records {
+		p, err := s.describePackage(ctx, rec)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, p)
+	}
+	return list, nil
+}
+
+func (s *Server) describePackage(ctx context.Context, rec registry.Record) (api.Package, error) {
+	m := rec.Manifest
+	p := api.Package{
+		Package: rec.ID.Package, Version: rec.ID.Version, Title: m.Title, Description: m.Description, License: m.License, Homepage: m.Homepage,
+		Source: rec.Source, H1: rec.H1, Size: rec.Size, Installed: rec.Installed, Handler: m.Handler != nil, Filter: m.Filter != nil, Permissions: m.Permissions,
+	}
+	if len(rec.Signers) > 0 {
+		p.Signer = rec.Signers[0]
+	}
+	if len(m.Dependencies) == 0 {
+		return p, nil
+	}
+	lock, err := s.registry.Lock(ctx, rec.ID, nil)
+	if err != nil {
+		return p, err
+	}
+	p.Dependencies = map[string]api.Dependency{}
+	for alias, e := range lock.Node(rec.ID).Edges {
+		p.Dependencies[alias] = api.Dependency{Package: e.Package, Wanted: e.Version, Policy: e.Policy, Chosen: e.Chosen}
+	}
+	return p, nil
+}
+
+func (s *Server) install(ctx context.Context, in api.Install) (console.Job, error) {
+	return s.startInstall(ctx, in.Source, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
+		return s.registry.Install(ctx, in.Source, progress)
+	}), nil
+}
+
+type uploadParams struct {
+	Name string `query:"name"`
+}
+
+func (s *Server) upload(w http.ResponseWriter, r *http.Request, in uploadParams) error {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, archive.MaxZip))
+	if err != nil {
+		return &console.Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Message: fmt.Sprintf("the upload did not arrive: %v", err)}
+	}
+	file := path.Base(in.Name)
+	job := s.startInstall(r.Context(), file, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
+		return s.registry.InstallFile(ctx, file, body, progress)
+	})
+	return console.WriteJSON(w, http.StatusOK, job)
+}
+
+func (s *Server) startInstall(ctx context.Context, subject string, do func(context.Context, func(registry.Progress)) (*registry.Installed, error)) console.Job {
+	return s.jobs.Start("install", subject, console.Caller(ctx), func(ctx context.Context, progress func(console.Progress)) (any, error) {
+		installed, err := do(ctx, func(p registry.Progress) { progress(console.Progress(p)) })
+		if err != nil {
+			return nil, err
+		}
+		pkg, err := s.describePackage(ctx, installed.Root)
+		if err != nil {
+			return nil, err
+		}
+		out := api.Installed{Package: pkg, Added: []string{}}
+		for _, id := range installed.Added {
+			out.Added = append(out.Added, id.String())
+		}
+		return out, nil
+	})
+}
+
+func (s *Server) removePackage(ctx context.Context, in api.PackageRef) (console.Nothing, error) {
+	id := name.ID{Package: in.Package, Version: in.Version}
+	users, err := s.users(ctx)
+	if err != nil {
+		return console.Nothing{}, err
+	}
+	records, err := s.registry.Packages(ctx)
+	if err != nil {
+		return console.Nothing{}, err
+	}
+	for _, rec := range records {
+		if rec.ID == id || len(rec.Manifest.Dependencies) == 0 {
+			continue
+		}
+		lock, err := s.registry.Lock(ctx, rec.ID, nil)
+		if err != nil {
+			return console.Nothing{}, err
+		}
+		if lock.Node(id) != nil {
+			users[id] = append(users[id], rec.ID.String())
+		}
+	}
+	if err := s.registry.Remove(ctx, id, func(id name.ID) []string { return users[id] }); err != nil {
+		return console.Nothing{}, err
+	}
+	return console.Nothing{}, s.packages.forget(id)
+}
+
+// users says which slots of the site hold a version, now or in a revision to
+// which the owner may want to go back soon.
+func (s *Server) users(ctx context.Context) (map[name.ID][]string, error) {
+	users := map[name.ID][]string{}
+	head, err := s.chain.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for number := head.Number; number+keptRevisions > head.Number; number-- {
+		rev, err := s.chain.At(ctx, number)
+		if err != nil {
+			return nil, err
+		}
+		for m, err := range s.chain.Mounts(ctx, rev) {
+			if err != nil {
+				return nil, err
+			}
+			for _, slot := range []revision.Slot{revision.Production, revision.Beta} {
+				for _, unit := range m.In(slot).Units() {
+					for _, node := range unit.Lock.Nodes {
+						who := fmt.Sprintf("%s (%s)", m.Route(), slot)
+						if number != head.Number {
+							who += fmt.Sprintf(" in revision %d", number)
+						}
+						if !slices.Contains(users[node.ID], who) {
+							users[node.ID] = append(users[node.ID], who)
+						}
+					}
+				}
+			}
+		}
+		if number == 0 {
+			break
+		}
+	}
+	return users, nil
+}
+
+// keptRevisions is how many of the newest revisions keep their packages.
+const keptRevisions = 4
+
+// why lists the chains of requirements that lead to a package, from what is
+// mounted and from what is installed.
+func (s *Server) why(ctx context.Context, in api.PackageRef) (api.Why, error) {
+	out := api.Why{Package: in.Package, Paths: []api.WhyPath{}}
+	head, err := s.chain.Head(ctx)
+	if err != nil {
+		return out, err
+	}
+	add := func(root string, lock *resolve.Lock) {
+		for _, ids := range resolve.Why(lock, in.Package, maxWhy) {
+			p := api.WhyPath{Root: root}
+			for _, id := range ids {
+				p.Path = append(p.Path, id.String())
+			}
+			out.Paths = append(out.Paths, p)
+		}
+	}
+	for m, err := range s.chain.Mounts(ctx, head) {
+		if err != nil {
+			return out, err
+		}
+		for _, slot := range []revision.Slot{revision.Production, revision.Beta} {
+			for _, unit := range m.In(slot).Units() {
+				add(fmt.Sprintf("%s (%s)", m.Route(), slot), &unit.Lock)
+			}
+		}
+	}
+	records, err := s.registry.Packages(ctx)
+	if err != nil {
+		return out, err
+	}
+	for _, rec := range records {
+		lock, err := s.registry.Lock(ctx, rec.ID, nil)
+		if err != nil {
+			return out, err
+		}
+		add("installed", lock)
+	}
+	slices.SortStableFunc(out.Paths, func(a, b api.WhyPath) int { return compareRoots(a.Root, b.Root) })
+	return out, nil
+}
+
+// maxWhy is how many chains one root shows.
+const maxWhy = 20
+
+// compareRoots puts mounts, which begin with a host or a slash, before
+// packages that are only installed.
+func compareRoots(a, b string) int {
+	if (a == "installed") != (b == "installed") {
+		if a == "installed" {
+			return 1
+		}
+		return -1
+	}
+	return strings.Compare(a, b)
+}

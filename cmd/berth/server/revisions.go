@@ -1,0 +1,206 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"github.com/berth-host/berth/cmd/berth/api"
+	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/registry/config"
+	"github.com/berth-host/berth/registry/name"
+	"github.com/berth-host/berth/registry/revision"
+)
+
+func (s *Server) revisionRoutes() []console.Route {
+	return []console.Route{
+		console.Action("GET", "/mounts/{mount}/promotion", console.ScopeRead, "What promoting the beta would change", s.showPromotion),
+		console.Action("POST", "/mounts/{mount}/promotion", console.ScopeDeploy, "Promote the beta to production", s.promote),
+		console.Action("POST", "/rollback", console.ScopeDeploy, "Go back: one mount or the whole site", s.rollback),
+		console.Action("GET", "/revisions", console.ScopeRead, "The history of the site, newest first", s.listRevisions),
+		console.Action("GET", "/diff", console.ScopeRead, "What differs between two revisions", s.diff),
+	}
+}
+
+func describeRevision(rev *revision.Revision) api.Revision {
+	if rev == nil {
+		return api.Revision{}
+	}
+	return api.Revision{Number: rev.Number, Hash: rev.Hash.String(), Time: rev.Time, Who: rev.Who, Why: rev.Why, Head: true}
+}
+
+// catalog gives the comparison of revisions what it needs of packages.
+func (s *Server) catalog(ctx context.Context) revision.Catalog {
+	return revision.Catalog{
+		Schema: func(id name.ID) (*config.Schema, error) {
+			pkg, err := s.packages.open(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			return pkg.schema, nil
+		},
+		Files: func(id name.ID) (map[string]string, error) { return s.packages.fileHashes(ctx, id) },
+	}
+}
+
+func (s *Server) showPromotion(ctx context.Context, in api.MountRef) (api.Diff, error) {
+	head, err := s.chain.Head(ctx)
+	if err != nil {
+		return api.Diff{}, err
+	}
+	production, err := s.chain.Side(ctx, head, in.Mount, revision.Production)
+	if err != nil {
+		return api.Diff{}, err
+	}
+	beta, err := s.chain.Side(ctx, head, in.Mount, revision.Beta)
+	if err != nil {
+		return api.Diff{}, err
+	}
+	if beta.Deployment == nil {
+		return api.Diff{}, fmt.Errorf("%s: %w", beta.Mount.Route(), revision.ErrNothingInBeta)
+	}
+	diff, err := revision.Compare(production, beta, s.catalog(ctx))
+	if err != nil {
+		return api.Diff{}, err
+	}
+	return describeDiff(cmp.Or(diff.Text(), "nothing differs from production\n"), diff)
+}
+
+func describeDiff(text string, diff any) (api.Diff, error) {
+	b, err := json.Marshal(diff)
+	return api.Diff{Text: text, Diff: b}, err
+}
+
+func (s *Server) promote(ctx context.Context, in api.PromoteRequest) (api.Revision, error) {
+	why := cmp.Or(in.Why, "promote "+s.routeOf(ctx, in.Mount))
+	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
+		if in.Revision != 0 && d.Base().Number != in.Revision {
+			return affected{}, &console.Error{Status: http.StatusConflict, Code: "conflict",
+				Message: fmt.Sprintf("the site changed since revision %d, which you looked at", in.Revision), Hint: "look at what would change now, and promote again"}
+		}
+		return affected{mounts: []string{in.Mount}}, d.Promote(in.Mount)
+	})
+	if err != nil {
+		return api.Revision{}, err
+	}
+	return describeRevision(rev), nil
+}
+
+func (s *Server) rollback(ctx context.Context, in api.RollbackRequest) (api.Revision, error) {
+	head, err := s.chain.Head(ctx)
+	if err != nil {
+		return api.Revision{}, err
+	}
+	target, err := s.rollbackTarget(ctx, head, in)
+	if err != nil {
+		return api.Revision{}, err
+	}
+	what := "the site"
+	if in.Mount != "" {
+		what = s.routeOf(ctx, in.Mount)
+	}
+	why := cmp.Or(in.Why, fmt.Sprintf("go back with %s to revision %d", what, target.Number))
+	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
+		if in.Mount != "" {
+			return affected{mounts: []string{in.Mount}}, d.Rollback(in.Mount, target)
+		}
+		d.RollbackSite(target)
+		return s.touchedSince(ctx, d.Base(), target)
+	})
+	if err != nil {
+		return api.Revision{}, err
+	}
+	return describeRevision(rev), nil
+}
+
+// rollbackTarget is the revision asked for, or the newest in which the mount,
+// or the site, was different from now.
+func (s *Server) rollbackTarget(ctx context.Context, head *revision.Revision, in api.RollbackRequest) (*revision.Revision, error) {
+	if in.Revision != 0 {
+		return s.chain.At(ctx, in.Revision)
+	}
+	for number := head.Number; number > 0; {
+		number--
+		rev, err := s.chain.At(ctx, number)
+		if err != nil {
+			return nil, err
+		}
+		changes, err := s.chain.Changes(ctx, rev, head)
+		if err != nil {
+			return nil, err
+		}
+		if in.Mount == "" && !changes.Empty() || in.Mount != "" && contains(in.Mount, changes.Changed, changes.Removed) {
+			return rev, nil
+		}
+	}
+	return nil, &console.Error{Status: http.StatusConflict, Code: "no_earlier", Message: "there is no earlier state to go back to", Hint: "berth history lists the revisions; berth unmount takes a mount away"}
+}
+
+func contains(id string, lists ...[]string) bool {
+	for _, list := range lists {
+		for _, x := range list {
+			if x == id {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// touchedSince returns what differs between two revisions, with the mounts
+// that only take a value from a level that differs.
+func (s *Server) touchedSince(ctx context.Context, from, to *revision.Revision) (affected, error) {
+	changes, err := s.chain.Changes(ctx, from, to)
+	if err != nil {
+		return affected{}, err
+	}
+	if len(changes.Shared)+len(changes.Packages) == 0 {
+		mounts := append(append(changes.Added, changes.Removed...), changes.Changed...)
+		return affected{mounts: mounts, settings: len(changes.Settings) > 0}, nil
+	}
+	before, err := s.usersOf(ctx, from, "")
+	if err != nil {
+		return affected{}, err
+	}
+	return affected{mounts: append(before, changes.Added...), settings: true}, nil
+}
+
+func (s *Server) listRevisions(ctx context.Context, in api.Page) ([]api.Revision, error) {
+	infos, err := s.chain.Log(ctx, in.Before, cmp.Or(in.Limit, 50))
+	if err != nil {
+		return nil, err
+	}
+	list := make([]api.Revision, 0, len(infos))
+	for i, info := range infos {
+		list = append(list, api.Revision{Number: info.Number, Hash: info.Hash.String(), Time: info.Time, Who: info.Who, Why: info.Why, Head: in.Before == 0 && i == 0})
+	}
+	return list, nil
+}
+
+// diff compares two revisions: without any, the newest with the one before it.
+func (s *Server) diff(ctx context.Context, in api.DiffRequest) (api.Diff, error) {
+	to, err := s.chain.Head(ctx)
+	if err != nil {
+		return api.Diff{}, err
+	}
+	if in.To != 0 {
+		if to, err = s.chain.At(ctx, in.To); err != nil {
+			return api.Diff{}, err
+		}
+	}
+	number := in.From
+	if number == 0 && to.Number > 0 {
+		number = to.Number - 1
+	}
+	from, err := s.chain.At(ctx, number)
+	if err != nil {
+		return api.Diff{}, err
+	}
+	diff, err := s.chain.Diff(ctx, from, to, s.catalog(ctx))
+	if err != nil {
+		return api.Diff{}, err
+	}
+	return describeDiff(cmp.Or(diff.Text(), "nothing differs\n"), diff)
+}

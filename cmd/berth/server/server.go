@@ -1,0 +1,296 @@
+// Package server wires a berth server together: it is where the registry,
+// which remembers, meets the site, which runs. It holds everything that
+// belongs to one running server, in a form that tests can hold too.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/berth-host/berth/abi"
+	"github.com/berth-host/berth/abi/berth"
+	"github.com/berth-host/berth/abi/httpwasm"
+	"github.com/berth-host/berth/cmd/berth/client"
+	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/host/site"
+	"github.com/berth-host/berth/registry"
+	"github.com/berth-host/berth/registry/revision"
+	"github.com/berth-host/berth/registry/secret"
+	"github.com/berth-host/berth/registry/store"
+	"github.com/berth-host/berth/registry/store/bolt"
+)
+
+// Options are what a server needs beyond its startup file.
+type Options struct {
+	Log *slog.Logger
+	// Compiler returns the command of the child process that compiles
+	// modules; see [engine.Options].
+	Compiler func(ctx context.Context) *exec.Cmd
+}
+
+// A Server is one running server. Make one with [Open].
+type Server struct {
+	log      *slog.Logger
+	startup  Startup
+	store    store.Store
+	box      *secret.Box
+	betaKey  []byte
+	engine   *engine.Engine
+	registry *registry.Registry
+	packages *packages
+	chain    *revision.Chain
+	site     *site.Site
+	console  *console.Console
+	jobs     *console.Jobs
+
+	changing sync.Mutex // one change to the site at a time
+
+	localToken string // of the access file
+
+	siteListener, consoleListener net.Listener
+	siteServer, consoleServer     *http.Server
+}
+
+// Open opens a server's data folder, which is made when it isn't there, loads
+// the site and binds its addresses. Nothing is answered before [Server.Run].
+func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err error) {
+	s = &Server{log: opts.Log, startup: startup}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+			s = nil
+		}
+	}()
+	if err := os.MkdirAll(startup.Data, 0o700); err != nil {
+		return s, err
+	}
+	isNew, err := isNewStore(startup.Data)
+	if err != nil {
+		return s, err
+	}
+	opened, err := bolt.Open(startup.Data)
+	if err != nil {
+		return s, fmt.Errorf("data folder %s: %w", startup.Data, err)
+	}
+	s.store = opened
+	if err := s.openKeys(isNew); err != nil {
+		return s, err
+	}
+	s.engine, err = engine.New(ctx, engine.Options{
+		CacheDir: filepath.Join(startup.Data, "cache"), Compiler: opts.Compiler,
+		Dialects: []*abi.Dialect{httpwasm.Dialect, berth.Dialect}, Log: opts.Log,
+	})
+	if err != nil {
+		return s, err
+	}
+	if s.registry, err = registry.Open(ctx, s.store, s.prepareModule); err != nil {
+		return s, err
+	}
+	s.packages = newPackages(s.registry)
+	s.chain = revision.New(s.store)
+	s.jobs = console.NewJobs(explain)
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.site = site.New(site.Options{Engine: s.engine, Log: opts.Log, Metrics: metrics, AccessLog: startup.AccessLog})
+	if err := s.loadSite(ctx); err != nil {
+		return s, fmt.Errorf("load the site: %w", err)
+	}
+	if err := s.listen(metrics); err != nil {
+		return s, err
+	}
+	return s, s.writeAccess()
+}
+
+func isNewStore(dir string) (bool, error) {
+	_, err := os.Stat(filepath.Join(dir, "registry.db"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return false, err
+}
+
+// openKeys reads the keys of the data folder. The one for secrets is made only
+// with a new store: in an old one a new key would open nothing.
+func (s *Server) openKeys(isNew bool) error {
+	file := filepath.Join(s.startup.Data, "secret.key")
+	var err error
+	if isNew {
+		s.box, err = secret.Create(file)
+		if errors.Is(err, fs.ErrExist) {
+			s.box, err = secret.Load(file)
+		}
+	} else {
+		s.box, err = secret.Load(file)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; without it the secrets in %s cannot be read: put it back from your copy", err, s.startup.Data)
+	}
+	s.betaKey, err = loadOrMake(filepath.Join(s.startup.Data, "beta.key"), 32)
+	return err
+}
+
+// loadOrMake reads a file of random bytes, or makes it. Losing it costs
+// nothing but the beta links that are about.
+func loadOrMake(file string, size int) ([]byte, error) {
+	b, err := os.ReadFile(file)
+	if err == nil && len(b) == size {
+		return b, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	b = make([]byte, size)
+	_, _ = rand.Read(b) // never fails since Go 1.24
+	return b, os.WriteFile(file, b, 0o600)
+}
+
+func (s *Server) listen(metrics prometheus.Gatherer) error {
+	local, localText := console.NewToken("this machine", console.ScopeAdmin, time.Now(), 0)
+	s.console = console.New(console.Options{
+		Log: s.log, Tokens: &tokens{s.store, local}, Metrics: metrics,
+		Ready: func() error { return nil }, Hosts: s.startup.ConsoleHosts, Explain: explain,
+	}, s.routes())
+	s.localToken = localText
+	var err error
+	if s.siteListener, err = net.Listen("tcp", s.startup.Site); err != nil {
+		return fmt.Errorf("the site cannot listen: %w", err)
+	}
+	if s.consoleListener, err = net.Listen("tcp", s.startup.Console); err != nil {
+		return fmt.Errorf("the console cannot listen: %w", err)
+	}
+	s.siteServer = newHTTPServer(s.site, s.log)
+	s.consoleServer = newHTTPServer(s.console, s.log)
+	s.consoleServer.WriteTimeout = 0 // backups and followed logs take as long as they take
+	return nil
+}
+
+func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler: h, Protocols: protocols, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+}
+
+// routes is the whole API.
+func (s *Server) routes() []console.Route {
+	var all []console.Route
+	for _, part := range [][]console.Route{s.packageRoutes(), s.mountRoutes(), s.revisionRoutes(), s.configRoutes(), s.dataRoutes(), s.systemRoutes()} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+// Routes is the whole API, for describing it: the routes of a server that is
+// not there must not be called.
+func Routes() []console.Route { return (&Server{}).routes() }
+
+// writeAccess tells programs of the same user how to reach the console.
+func (s *Server) writeAccess() error {
+	b, err := json.Marshal(client.Access{URL: s.ConsoleURL(), Token: s.localToken})
+	if err != nil {
+		return err
+	}
+	tmp := s.accessFile() + ".new"
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, s.accessFile())
+}
+
+func (s *Server) accessFile() string { return filepath.Join(s.startup.Data, client.AccessFile) }
+
+// SiteURL is where the site listens.
+func (s *Server) SiteURL() string { return listenerURL(s.siteListener) }
+
+// ConsoleURL is where the console listens.
+func (s *Server) ConsoleURL() string { return listenerURL(s.consoleListener) }
+
+func listenerURL(l net.Listener) string {
+	address, ok := l.Addr().(*net.TCPAddr)
+	if !ok || !address.IP.IsUnspecified() {
+		return "http://" + l.Addr().String()
+	}
+	return fmt.Sprintf("http://localhost:%d", address.Port)
+}
+
+// shutdownTime is how long requests may go on when the server stops.
+const shutdownTime = 20 * time.Second
+
+// Run answers requests until ctx ends, then lets those that run finish, and
+// closes the server.
+func (s *Server) Run(ctx context.Context) error {
+	failed := make(chan error, 2)
+	go func() { failed <- s.siteServer.Serve(s.siteListener) }()
+	go func() { failed <- s.consoleServer.Serve(s.consoleListener) }()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	return errors.Join(err, s.close())
+}
+
+// close releases what Open has got hold of so far.
+func (s *Server) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	var errs []error
+	add := func(err error) {
+		if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	for _, srv := range []*http.Server{s.siteServer, s.consoleServer} {
+		if srv == nil {
+			continue
+		}
+		if err := srv.Shutdown(ctx); err != nil {
+			add(srv.Close())
+		}
+	}
+	for _, l := range []net.Listener{s.siteListener, s.consoleListener} {
+		if l != nil {
+			add(l.Close())
+		}
+	}
+	if s.jobs != nil {
+		s.jobs.Close()
+	}
+	if s.site != nil {
+		add(s.site.Close(ctx))
+	}
+	if s.engine != nil {
+		add(s.engine.Close(ctx))
+	}
+	if s.packages != nil {
+		add(s.packages.close())
+	}
+	if s.store != nil {
+		add(s.store.Close())
+	}
+	if s.localToken != "" {
+		if err := os.Remove(s.accessFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			add(err)
+		}
+	}
+	return errors.Join(errs...)
+}

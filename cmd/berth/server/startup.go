@@ -1,0 +1,77 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// StartupFile is the name of the startup file in the data folder.
+const StartupFile = "startup.toml"
+
+// maxStartup is the size of the largest startup file, in bytes.
+const maxStartup = 64 << 10
+
+// Startup is what must be known before the store is open. Everything else is
+// in the store, where it can be changed without a restart.
+type Startup struct {
+	Data         string     `toml:"-"`             // data folder
+	Site         string     `toml:"site"`          // address that the site listens on
+	Console      string     `toml:"console"`       // address that the console listens on
+	ConsoleHosts []string   `toml:"console-hosts"` // names under which the console may be called, beside loopback
+	LogLevel     slog.Level `toml:"log-level"`     // debug, info, warn or error
+	AccessLog    bool       `toml:"access-log"`    // log every request
+}
+
+// LoadStartup reads a startup file; "" means the one in the data folder,
+// which may be absent. An unknown key is an error.
+func LoadStartup(file, data string) (Startup, error) {
+	s := Startup{Data: data, Site: ":8080", Console: "127.0.0.1:8079"}
+	required := file != ""
+	if !required {
+		file = filepath.Join(data, StartupFile)
+	}
+	b, err := readSmall(file, maxStartup)
+	if errors.Is(err, fs.ErrNotExist) && !required {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("startup file: %w", err)
+	}
+	err = parseStartup(file, b, &s)
+	return s, err
+}
+
+func parseStartup(file string, b []byte, s *Startup) error {
+	d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
+	err := d.Decode(s)
+	var unknown *toml.StrictMissingError
+	if errors.As(err, &unknown) {
+		line, _ := unknown.Errors[0].Position()
+		return fmt.Errorf("%s:%d: unknown key %q; known are site, console, console-hosts, log-level, access-log", file, line, strings.Join(unknown.Errors[0].Key(), "."))
+	}
+	var bad *toml.DecodeError
+	if errors.As(err, &bad) {
+		line, _ := bad.Position()
+		return fmt.Errorf("%s:%d: %s", file, line, bad.Error())
+	}
+	return err
+}
+
+func readSmall(file string, limit int64) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > limit {
+		return nil, fmt.Errorf("%s has %d bytes; the most is %d", file, info.Size(), limit)
+	}
+	return os.ReadFile(file)
+}

@@ -1,0 +1,190 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/berth-host/berth/cmd/berth/api"
+	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/site"
+	"github.com/berth-host/berth/registry"
+	"github.com/berth-host/berth/registry/store"
+)
+
+func (s *Server) systemRoutes() []console.Route {
+	return []console.Route{
+		console.Action("GET", "/jobs", console.ScopeRead, "Long actions, newest first", s.listJobs),
+		console.Action("GET", "/jobs/{id}", console.ScopeRead, "One job; with after, once it has changed", s.getJob),
+		console.Action("DELETE", "/jobs/{id}", console.ScopeDeploy, "Cancel a job", s.cancelJob),
+		console.Stream("GET", "/logs", console.ScopeRead, "Log lines of a slot, one JSON object a line", s.logs),
+		console.Action("GET", "/traffic", console.ScopeRead, "What each slot does now", s.traffic),
+		console.Action("PATCH", "/settings", console.ScopeAdmin, "Where packages may come from", s.changeSettings),
+		console.Action("GET", "/tokens", console.ScopeAdmin, "API tokens", s.listTokens),
+		console.Action("POST", "/tokens", console.ScopeAdmin, "Make an API token; its text is shown once", s.newToken),
+		console.Action("DELETE", "/tokens/{id}", console.ScopeAdmin, "Revoke an API token", s.revokeToken),
+		console.Stream("GET", "/backup", console.ScopeAdmin, "Everything the server remembers, as a tar stream", s.backup),
+		console.Action("POST", "/check", console.ScopeAdmin, "Read everything stored and report damage", s.check),
+	}
+}
+
+func (s *Server) listJobs(context.Context, console.Nothing) ([]console.Job, error) {
+	return s.jobs.List(), nil
+}
+
+// longPoll is how long a request for a job's next change waits.
+const longPoll = 20 * time.Second
+
+func (s *Server) getJob(ctx context.Context, in api.JobRequest) (console.Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, longPoll)
+	defer cancel()
+	return s.jobs.Wait(ctx, in.ID, in.After)
+}
+
+func (s *Server) cancelJob(ctx context.Context, in api.JobRequest) (console.Job, error) {
+	return s.jobs.Cancel(ctx, in.ID)
+}
+
+func (s *Server) logs(w http.ResponseWriter, r *http.Request, in api.LogRequest) error {
+	slot, err := parseSlot(cmp.Or(in.Slot, string(site.Production)))
+	if err != nil {
+		return err
+	}
+	if _, err := s.getMount(r.Context(), api.MountRef{Mount: in.Mount}); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	flush := http.NewResponseController(w)
+	e := json.NewEncoder(w)
+	for line := range s.site.Log(r.Context(), in.Mount, site.Slot(slot), in.Follow) {
+		if err := e.Encode(api.LogLine{Time: line.Time, Level: line.Level, Request: line.Request, Package: line.Package, Text: line.Text}); err != nil {
+			return nil // the reader went away
+		}
+		if in.Follow {
+			_ = flush.Flush() // the next write tells when the reader is gone
+		}
+	}
+	return nil
+}
+
+func (s *Server) traffic(ctx context.Context, _ console.Nothing) ([]api.Traffic, error) {
+	list := []api.Traffic{}
+	for _, t := range s.site.Traffic() {
+		list = append(list, api.Traffic{Mount: t.Host + t.Path, Slot: string(t.Slot), Package: t.Package, Requests: t.Requests, Traps: t.Traps,
+			Busy: t.Busy, Waiting: t.Waiting, Idle: t.Idle, Memory: t.Memory})
+	}
+	return list, nil
+}
+
+func (s *Server) changeSettings(ctx context.Context, in api.SettingsChange) (api.Settings, error) {
+	settings, err := s.registry.ChangeSettings(ctx, func(set *registry.Settings) {
+		mirrors := maps.Clone(set.Mirrors)
+		if mirrors == nil {
+			mirrors = map[string]string{}
+		}
+		for prefix, base := range in.Mirrors {
+			mirrors[prefix] = base
+			if base == "" {
+				delete(mirrors, prefix)
+			}
+		}
+		set.Mirrors = mirrors
+		origins := slices.Concat(set.Origins, in.Allow)
+		slices.Sort(origins)
+		origins = slices.Compact(origins)
+		set.Origins = slices.DeleteFunc(origins, func(o string) bool { return slices.Contains(in.Forbid, o) })
+	})
+	return api.Settings{Mirrors: settings.Mirrors, Origins: settings.Origins}, err
+}
+
+// tokenPrefix begins the names of references that hold API tokens.
+const tokenPrefix = "token/"
+
+// tokens finds API tokens in the store, beside the one that the server made
+// for programs of its own user.
+type tokens struct {
+	refs  store.Refs
+	local console.Token
+}
+
+func (t *tokens) Token(ctx context.Context, id string) (*console.Token, error) {
+	if id == t.local.ID {
+		return &t.local, nil
+	}
+	ref, err := t.refs.Ref(ctx, tokenPrefix+id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	token := &console.Token{}
+	return token, json.Unmarshal(ref.Value, token)
+}
+
+func (s *Server) listTokens(ctx context.Context, _ console.Nothing) ([]api.Token, error) {
+	refs, err := s.store.ListRefs(ctx, tokenPrefix, "", 0)
+	if err != nil {
+		return nil, err
+	}
+	list := []api.Token{}
+	for _, ref := range refs {
+		var token console.Token
+		if err := json.Unmarshal(ref.Value, &token); err != nil {
+			return nil, fmt.Errorf("reference %s: %w: %w", ref.Name, store.ErrCorrupt, err)
+		}
+		list = append(list, describeToken(token, ""))
+	}
+	return list, nil
+}
+
+func describeToken(t console.Token, text string) api.Token {
+	return api.Token{ID: t.ID, Name: t.Name, Scope: string(t.Scope), Created: t.Created, Expires: t.Expires, Text: text}
+}
+
+func (s *Server) newToken(ctx context.Context, in api.TokenRequest) (api.Token, error) {
+	scope := console.Scope(in.Scope)
+	if !scope.Valid() || in.Name == "" || len(in.Name) > 100 || in.Days < 0 {
+		return api.Token{}, &console.Error{Status: http.StatusBadRequest, Code: "bad_request", Message: "a token needs a name of at most 100 bytes, and a scope: read, deploy or admin"}
+	}
+	token, text := console.NewToken(in.Name, scope, time.Now(), time.Duration(in.Days)*24*time.Hour)
+	b, err := json.Marshal(token)
+	if err != nil {
+		return api.Token{}, err
+	}
+	_, err = s.store.SwapRefs(ctx, store.RefChange{Name: tokenPrefix + token.ID, Value: b})
+	return describeToken(token, text), err
+}
+
+func (s *Server) revokeToken(ctx context.Context, in api.JobRequest) (console.Nothing, error) {
+	ref, err := s.store.Ref(ctx, tokenPrefix+in.ID)
+	if err != nil {
+		return console.Nothing{}, fmt.Errorf("token %s: %w", in.ID, err)
+	}
+	_, err = s.store.SwapRefs(ctx, store.RefChange{Name: ref.Name, Want: ref.Revision})
+	return console.Nothing{}, err
+}
+
+func (s *Server) backup(w http.ResponseWriter, r *http.Request, _ console.Nothing) error {
+	w.Header().Set("Content-Type", "application/x-tar")
+	w.Header().Set("Content-Disposition", `attachment; filename="berth-backup.tar"`)
+	if err := s.store.Backup(r.Context(), w); err != nil {
+		s.log.Error("backup failed", "error", err)
+		panic(http.ErrAbortHandler) // a backup that ends early must not look whole
+	}
+	return nil
+}
+
+func (s *Server) check(ctx context.Context, _ console.Nothing) (api.Check, error) {
+	found := api.Check{Damages: []api.Damage{}}
+	for d := range s.store.Check(ctx) {
+		found.Damages = append(found.Damages, api.Damage{Subject: d.Subject, Problem: d.Err.Error()})
+	}
+	return found, nil
+}

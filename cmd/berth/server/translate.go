@@ -1,0 +1,251 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/host/site"
+	"github.com/berth-host/berth/registry/config"
+	"github.com/berth-host/berth/registry/manifest"
+	"github.com/berth-host/berth/registry/name"
+	"github.com/berth-host/berth/registry/resolve"
+	"github.com/berth-host/berth/registry/revision"
+)
+
+// A translator turns what a revision says into what the site runs: locks into
+// graphs of units, levels of configuration into one object for each package,
+// grants and namespaces into data and hosts that a unit may reach.
+type translator struct {
+	server       *Server
+	site         revision.Settings
+	packageLevel func(pkg string) (config.Values, error)
+}
+
+func (s *Server) translator(settings revision.Settings, packageLevel func(string) (config.Values, error)) *translator {
+	return &translator{server: s, site: settings, packageLevel: packageLevel}
+}
+
+func (t *translator) settings(ctx context.Context) (site.Settings, error) {
+	settings := site.Settings{
+		Open: t.site.Open, Host: t.site.Host, BetaHost: t.site.BetaHost,
+		BetaKey: t.server.betaKey, DrainTime: drainTime,
+	}
+	for i := range t.site.Filters {
+		unit, err := t.unit(ctx, nil, revision.Production, &t.site.Filters[i], asFilter)
+		if err != nil {
+			return settings, fmt.Errorf("site filter %s: %w", t.site.Filters[i].Lock.Root, err)
+		}
+		settings.Filters = append(settings.Filters, unit)
+	}
+	return settings, nil
+}
+
+// drainTime is how long requests on a replaced deployment may go on.
+const drainTime = time.Minute
+
+func (t *translator) mount(ctx context.Context, m *revision.Mount) (site.Mount, error) {
+	built := site.Mount{
+		ID: m.ID, Host: m.Host, Path: m.Path, Disabled: m.Disabled,
+		BetaPolicy: site.BetaPolicy{Mode: site.BetaMode(m.BetaPolicy.Mode), Percent: m.BetaPolicy.Percent},
+	}
+	var err error
+	if built.Production, err = t.deployment(ctx, m, revision.Production); err != nil {
+		return built, fmt.Errorf("%s (production): %w", m.Route(), err)
+	}
+	if built.Beta, err = t.deployment(ctx, m, revision.Beta); err != nil {
+		return built, fmt.Errorf("%s (beta): %w", m.Route(), err)
+	}
+	return built, nil
+}
+
+func (t *translator) deployment(ctx context.Context, m *revision.Mount, slot revision.Slot) (*site.Deployment, error) {
+	d := m.In(slot)
+	if d == nil {
+		return nil, nil
+	}
+	built := &site.Deployment{}
+	parts := []string{m.ID, string(slot)}
+	for i := range d.Filters {
+		unit, err := t.unit(ctx, m, slot, &d.Filters[i], asFilter)
+		if err != nil {
+			return nil, err
+		}
+		built.Filters = append(built.Filters, unit)
+		parts = append(parts, unit.ID)
+	}
+	handler, err := t.unit(ctx, m, slot, &d.Unit, asHandler)
+	if err != nil {
+		return nil, err
+	}
+	built.Handler = handler
+	built.ID = digest(append(parts, handler.ID)...)
+	return built, nil
+}
+
+// A role says by which of its tables a package takes part.
+type role int
+
+const (
+	asHandler role = iota
+	asFilter
+	asDependency
+)
+
+func (t *translator) unit(ctx context.Context, m *revision.Mount, slot revision.Slot, u *revision.Unit, r role) (*site.Unit, error) {
+	g := &graph{translator: t, mount: m, slot: slot, unit: u, built: map[string]*site.Unit{}, nodes: map[name.ID]resolve.Node{}, versions: map[string]map[string]bool{}}
+	for _, node := range u.Lock.Nodes {
+		g.nodes[node.ID] = node
+		for alias, edge := range node.Edges {
+			key := edgeNamespace(node.ID.Package, alias, edge.Package)
+			if g.versions[key] == nil {
+				g.versions[key] = map[string]bool{}
+			}
+			g.versions[key][edge.Chosen] = true
+		}
+	}
+	return g.build(ctx, u.Lock.Root, u.Lock.Root.Package, r)
+}
+
+// A graph is one lock on its way to units. Each edge gets a unit of its own,
+// because what a dependency stores belongs to the package that calls it.
+type graph struct {
+	*translator
+	mount    *revision.Mount // nil for a filter of the whole site
+	slot     revision.Slot
+	unit     *revision.Unit
+	nodes    map[name.ID]resolve.Node
+	versions map[string]map[string]bool // by namespace of an edge: the versions that edges of that name chose
+	built    map[string]*site.Unit      // by version and namespace
+}
+
+func (g *graph) build(ctx context.Context, id name.ID, namespace string, r role) (*site.Unit, error) {
+	key := id.String() + " " + namespace
+	if unit := g.built[key]; unit != nil {
+		return unit, nil
+	}
+	node, ok := g.nodes[id]
+	if !ok {
+		return nil, fmt.Errorf("the lock of %s does not hold %s", g.unit.Lock.Root, id)
+	}
+	unit, err := g.single(ctx, id, namespace, r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", id, err)
+	}
+	parts := []string{id.String(), node.H1, namespace, string(unit.Config), fmt.Sprint(unit.Data != nil, unit.Fetch, unit.Limits, r)}
+	for _, alias := range sortedKeys(node.Edges) {
+		edge := node.Edges[alias]
+		child := edgeNamespace(id.Package, alias, edge.Package)
+		if len(g.versions[child]) > 1 {
+			// The calling package stands here in several versions, which chose
+			// differently: versions never share data.
+			child += "@" + edge.Chosen
+		}
+		dependency, err := g.build(ctx, name.ID{Package: edge.Package, Version: edge.Chosen}, child, asDependency)
+		if err != nil {
+			return nil, err
+		}
+		if unit.Dependencies == nil {
+			unit.Dependencies = map[string]*site.Unit{}
+		}
+		unit.Dependencies[alias] = dependency
+		parts = append(parts, alias, dependency.ID)
+	}
+	unit.ID = digest(parts...)
+	g.built[key] = unit
+	return unit, nil
+}
+
+// edgeNamespace names the data of the package that caller calls by alias.
+func edgeNamespace(caller, alias, pkg string) string { return caller + ":" + alias + ":" + pkg }
+
+// single builds a unit without its dependencies.
+func (g *graph) single(ctx context.Context, id name.ID, namespace string, r role) (*site.Unit, error) {
+	pkg, err := g.server.packages.open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	unit := &site.Unit{Package: id.Package, Version: id.Version, Files: pkg.files}
+	if unit.Config, err = g.config(pkg); err != nil {
+		return nil, err
+	}
+	if r != asDependency {
+		unit.Assets = pkg.manifest.Assets
+	}
+	h := pkg.manifest.Handler
+	if r == asFilter {
+		h = pkg.manifest.Filter
+	}
+	if h != nil {
+		if err := g.code(unit, pkg, h); err != nil {
+			return nil, err
+		}
+	} else if r == asFilter || len(unit.Assets) == 0 {
+		return nil, errors.New("it has no " + map[role]string{asHandler: "handler", asFilter: "filter", asDependency: "handler"}[r] + "; its author has to add one to berth.toml")
+	}
+	granted := g.unit.Grants[id.Package]
+	if granted.Data && g.mount != nil {
+		unit.Data = siteData{g.server.slotData(g.mount.ID, g.slot, namespace)}
+	}
+	for _, fetch := range granted.Fetch {
+		unit.Fetch = append(unit.Fetch, fetch.Host)
+	}
+	return unit, nil
+}
+
+func (g *graph) code(unit *site.Unit, pkg *openPackage, h *manifest.Handler) error {
+	if h.Engine != "" {
+		return errors.New("it runs source by an engine, which this version of berth cannot do yet")
+	}
+	module, ok := pkg.modules[h.Module]
+	if !ok {
+		return fmt.Errorf("its module %s was not prepared; install it again", h.Module)
+	}
+	unit.Code = &site.Code{Hash: module.Hash, Open: pkg.read(h.Module)}
+	unit.Dialect = h.ABI
+	if unit.Dialect == "" {
+		unit.Dialect = module.Dialect
+	}
+	unit.Isolation = engine.Isolation(h.Isolation)
+	unit.Limits = engine.Limits{Memory: h.Memory, Timeout: h.Timeout}
+	unit.Health = h.Health
+	return nil
+}
+
+func (g *graph) config(pkg *openPackage) ([]byte, error) {
+	values, err := g.packageLevel(pkg.id.Package)
+	if err != nil {
+		return nil, err
+	}
+	levels := revision.Levels(g.site, values, g.mount, g.unit, pkg.id.Package)
+	effective := pkg.schema.Effective(pkg.id.Package, levels, g.server.box)
+	object, err := effective.Object()
+	if err != nil {
+		return nil, err
+	}
+	return json.RawMessage(object), nil
+}
+
+// digest names content: equal parts have equal digests.
+func digest(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		fmt.Fprintf(h, "%d:%s", len(p), p)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

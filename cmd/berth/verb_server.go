@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/berth-host/berth/cmd/berth/server"
+	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/registry/store/bolt"
+)
+
+// serverVerbs run or mend a server; they need none that runs.
+var serverVerbs = []verb{
+	{name: "serve", group: groupServer, summary: "run the server", setup: setupServe,
+		help: "The data folder is made when it isn't there. Its startup file, startup.toml, holds what must be known before the\nstore is open: the addresses of site and console, and how much is logged. Flags win over the file."},
+	{name: "demo", group: groupServer, summary: "run a server with two example packages, for a tour", setup: setupDemo},
+	{name: "restore", args: "FILE", group: groupServer, summary: "make a data folder from a backup", setup: setupRestore},
+	{name: "version", group: groupServer, summary: "print the version", setup: setupVersion},
+	{name: compileVerb, hidden: true, summary: "compile a module from standard input", setup: setupCompile},
+}
+
+// compileVerb runs in the child process in which modules are compiled.
+const compileVerb = "compile-module"
+
+func setupServe(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	startup := f.String("startup", "", "startup file (default startup.toml in the data folder)")
+	site := f.String("site", "", "address of the site (default :8080)")
+	port := f.Int("port", 0, "port of the console on loopback (default 8079)")
+	return func(ctx context.Context, args []string) error {
+		if err := exactly(args, 0, "no arguments"); err != nil {
+			return err
+		}
+		config, err := server.LoadStartup(*startup, c.data)
+		if err != nil {
+			return err
+		}
+		if *site != "" {
+			config.Site = *site
+		}
+		if *port != 0 {
+			config.Console = fmt.Sprintf("127.0.0.1:%d", *port)
+		}
+		log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: config.LogLevel}))
+		s, err := server.Open(ctx, config, server.Options{Log: log, Compiler: compilerCommand})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.stderr, "site     %s\nconsole  %s\ndata     %s\n", s.SiteURL(), s.ConsoleURL(), config.Data)
+		return s.Run(ctx)
+	}
+}
+
+func setupCompile(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+	return func(_ context.Context, args []string) error {
+		if status := engine.CompileMain(c.stdin, c.stdout, c.stderr); status != 0 {
+			return &exitError{}
+		}
+		return nil
+	}
+}
+
+func setupRestore(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if err := exactly(args, 1, "one FILE"); err != nil {
+			return err
+		}
+		in, err := os.Open(args[0])
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		if err := bolt.Restore(ctx, in, c.data); err != nil {
+			return &hintError{err, "restore into a folder that is not there yet: --data NEW-FOLDER"}
+		}
+		return c.print(map[string]string{"data": c.data}, func(w io.Writer) {
+			fmt.Fprintf(w, "restored into %s. If the site has secrets, put its secret.key there too; then berth serve --data %s\n", c.data, filepath.Clean(c.data))
+		})
+	}
+}

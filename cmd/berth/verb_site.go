@@ -1,0 +1,485 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/berth-host/berth/cmd/berth/api"
+	"github.com/berth-host/berth/cmd/berth/client"
+	"github.com/berth-host/berth/host/console"
+)
+
+// siteVerbs talk to the running server.
+var siteVerbs = []verb{
+	{name: "status", group: groupSite, summary: "show the state of the site", setup: setupStatus},
+	{name: "open", group: groupSite, summary: "open the site to visitors", setup: setupOpen(true)},
+	{name: "close", group: groupSite, summary: "close the site: visitors see a page that says so", setup: setupOpen(false)},
+	{name: "install", args: "SOURCE...", group: groupSite, summary: "install packages with their dependencies",
+		help:  "SOURCE is a package URL (https://baz.example/baz, with @v2, @v2.5.1 or @latest if you like), the URL of a .zip or\n.wasm, or a file or folder on this machine, which is uploaded.",
+		setup: setupInstall},
+	{name: "packages", args: "[remove PACKAGE@VERSION]", group: groupSite, summary: "list installed packages, or remove one", setup: setupPackages},
+	{name: "why", args: "PACKAGE", group: groupSite, summary: "show who needs which version of a package", setup: setupWhy},
+	{name: "mount", args: "[PACKAGE PATH]", group: groupSite, summary: "put a package at a path of the site, or list what is mounted",
+		help:  "PACKAGE is an installed package, with @version if it is not to be the newest. It goes to the beta slot: look at it\nthere and then berth promote PATH. With --slot production visitors get it at once.",
+		setup: setupMount},
+	{name: "unmount", args: "PATH", group: groupSite, summary: "take a mount away (its data stays)", setup: setupUnmount},
+	{name: "slot", args: "PATH", group: groupSite, summary: "change what stands in a slot, its filters, or who sees the beta", setup: setupSlot},
+	{name: "beta", args: "PATH", group: groupSite, summary: "make a link to the beta view, keep or drop the data that it wrote", setup: setupBeta},
+	{name: "promote", args: "PATH", group: groupSite, summary: "show what the beta would change in production, and promote it", setup: setupPromote},
+	{name: "rollback", args: "[PATH]", group: groupSite, summary: "go back: one mount, or the whole site with --site", setup: setupRollback},
+	{name: "history", group: groupSite, summary: "list the revisions of the site: who, when, why", setup: setupHistory},
+	{name: "diff", args: "[FROM [TO]]", group: groupSite, summary: "show what changed between two revisions", setup: setupDiff},
+	{name: "config", args: "[PATH] [KEY=VALUE...]", group: groupSite, summary: "show or set configuration",
+		help:  "Values are set at the slot of PATH, or with --level mount or package for all that inherit from there. Without PATH,\nshared values of the whole site are meant. A secret is read from standard input with KEY=- and is never shown.",
+		setup: setupConfig},
+	{name: "grants", args: "PATH", group: groupSite, summary: "show, give or take permissions", setup: setupGrants},
+	{name: "data", args: "PATH [list|get KEY|put KEY VALUE|delete KEY]", group: groupSite, summary: "look at or change the data that a package stores", setup: setupData},
+	{name: "logs", args: "PATH", group: groupSite, summary: "show the log of what stands in a slot", setup: setupLogs},
+	{name: "top", group: groupSite, summary: "show requests, instances and memory of each slot", setup: setupTop},
+	{name: "jobs", args: "[ID | cancel ID]", group: groupSite, summary: "list long actions, watch one again, or cancel one", setup: setupJobs},
+	{name: "settings", group: groupSite, summary: "show or change where packages may come from", setup: setupSettings},
+	{name: "tokens", args: "[new NAME | revoke ID]", group: groupSite, summary: "list, make and revoke API tokens", setup: setupTokens},
+	{name: "backup", args: "FILE", group: groupSite, summary: "write a copy of everything the server remembers to a file", setup: setupBackup},
+	{name: "check", group: groupSite, summary: "read everything stored and report damage", setup: setupCheck},
+}
+
+// mounted finds the mount that an argument names: PATH, HOST/PATH or an ID.
+func mounted(ctx context.Context, c *client.Client, arg string) (api.Mount, error) {
+	var mounts []api.Mount
+	if err := c.Call(ctx, http.MethodGet, "/mounts", nil, nil, &mounts); err != nil {
+		return api.Mount{}, err
+	}
+	i := slices.IndexFunc(mounts, func(m api.Mount) bool { return m.Host+m.Path == arg || m.ID == arg })
+	if i < 0 {
+		return api.Mount{}, &hintError{fmt.Errorf("nothing is mounted at %s", arg), "berth mount lists what is mounted"}
+	}
+	return mounts[i], nil
+}
+
+// onMount wraps verbs whose only argument is a mount.
+func (c *cli) onMount(do func(context.Context, *client.Client, api.Mount) error) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if err := exactly(args, 1, "one PATH"); err != nil {
+			return err
+		}
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		m, err := mounted(ctx, cl, args[0])
+		if err != nil {
+			return err
+		}
+		return do(ctx, cl, m)
+	}
+}
+
+func (c *cli) table(w io.Writer, header string, rows func(row func(cells ...any))) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, strings.ReplaceAll(header, " ", "\t"))
+	rows(func(cells ...any) {
+		for i, cell := range cells {
+			if i > 0 {
+				fmt.Fprint(tw, "\t")
+			}
+			fmt.Fprint(tw, cell)
+		}
+		fmt.Fprintln(tw)
+	})
+	_ = tw.Flush() // to a terminal or buffer: an error shows at the next write
+}
+
+func setupStatus(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if err := exactly(args, 0, "no arguments"); err != nil {
+			return err
+		}
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		var site api.Site
+		if err := cl.Call(ctx, http.MethodGet, "/site", nil, nil, &site); err != nil {
+			return err
+		}
+		return c.printSite(site)
+	}
+}
+
+func (c *cli) printSite(site api.Site) error {
+	return c.print(site, func(w io.Writer) {
+		state := "CLOSED"
+		if site.Open {
+			state = "OPEN"
+		}
+		fmt.Fprintf(w, "%s at %s, revision %d: %d mounts, %d packages\n", state, site.URL, site.Revision, site.Mounts, site.Packages)
+	})
+}
+
+func setupOpen(open bool) func(*cli, *flag.FlagSet) func(context.Context, []string) error {
+	return func(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+		host := f.String("host", "", "also set the host name of the site")
+		why := f.String("why", "", "why, for the history")
+		return func(ctx context.Context, args []string) error {
+			if err := exactly(args, 0, "no arguments"); err != nil {
+				return err
+			}
+			cl, err := c.client()
+			if err != nil {
+				return err
+			}
+			change := api.SiteChange{Open: &open, Why: *why}
+			if *host != "" {
+				change.Host = host
+			}
+			var site api.Site
+			if err := cl.Call(ctx, http.MethodPatch, "/site", nil, change, &site); err != nil {
+				return err
+			}
+			return c.printSite(site)
+		}
+	}
+}
+
+func setupMount(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	slot := f.String("slot", "beta", "beta or production")
+	host := f.String("host", "", "host name that the path belongs to; none: every one")
+	grant := listFlag(f, "grant", "give a permission that the package asks for: all, data or fetch:HOST (may be repeated)")
+	why := f.String("why", "", "why, for the history")
+	return func(ctx context.Context, args []string) error {
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		if len(args) == 0 {
+			return c.listMounts(ctx, cl)
+		}
+		if err := exactly(args, 2, "PACKAGE and PATH"); err != nil {
+			return err
+		}
+		in := api.MountRequest{Package: args[0], Path: args[1], Host: *host, Slot: *slot, Grants: *grant, Why: *why}
+		var m api.Mount
+		if err := cl.Call(ctx, http.MethodPost, "/mounts", nil, in, &m); err != nil {
+			return err
+		}
+		return c.print(m, func(w io.Writer) {
+			d := cmp.Or(m.Beta, m.Production)
+			fmt.Fprintf(w, "%s@%s stands at %s%s (%s)\n", d.Package, d.Version, m.Host, m.Path, *slot)
+			if *slot == "beta" {
+				fmt.Fprintf(w, "look at it: berth beta %s%s\npromote it: berth promote %s%s\n", m.Host, m.Path, m.Host, m.Path)
+			}
+		})
+	}
+}
+
+func (c *cli) listMounts(ctx context.Context, cl *client.Client) error {
+	var mounts []api.Mount
+	if err := cl.Call(ctx, http.MethodGet, "/mounts", nil, nil, &mounts); err != nil {
+		return err
+	}
+	return c.print(mounts, func(w io.Writer) {
+		if len(mounts) == 0 {
+			fmt.Fprintln(w, "nothing is mounted; install a package and berth mount PACKAGE PATH")
+			return
+		}
+		c.table(w, "PATH PRODUCTION BETA SEEN-BY", func(row func(...any)) {
+			for _, m := range mounts {
+				policy := m.BetaPolicy.Mode
+				if m.BetaPolicy.Percent > 0 {
+					policy = fmt.Sprintf("%s %d%%", policy, m.BetaPolicy.Percent)
+				}
+				row(m.Host+m.Path, deploymentName(m.Production), deploymentName(m.Beta), policy)
+			}
+		})
+	})
+}
+
+func deploymentName(d *api.Deployment) string {
+	if d == nil {
+		return "-"
+	}
+	return d.Package + "@" + d.Version
+}
+
+func setupUnmount(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	why := f.String("why", "", "why, for the history")
+	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
+		var rev api.Revision
+		if err := cl.Call(ctx, http.MethodDelete, "/mounts/"+m.ID, url.Values{"why": {*why}}, nil, &rev); err != nil {
+			return err
+		}
+		return c.printRevision(rev)
+	})
+}
+
+func (c *cli) printRevision(rev api.Revision) error {
+	return c.print(rev, func(w io.Writer) { fmt.Fprintf(w, "revision %d: %s\n", rev.Number, rev.Why) })
+}
+
+func setupSlot(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	slot := f.String("slot", "beta", "beta or production")
+	pkg := f.String("package", "", "put this package there")
+	filters := listFlag(f, "filter", "a filter before the handler (may be repeated; requests pass them in this order)")
+	grant := listFlag(f, "grant", "give a permission that the package asks for")
+	empty := f.Bool("clear", false, "empty the slot")
+	policy := f.String("policy", "", "who sees the beta: off, owner, link, everyone or share")
+	percent := f.Int("percent", 0, "share of production's visitors for --policy share")
+	why := f.String("why", "", "why, for the history")
+	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
+		path := "/mounts/" + m.ID + "/slots/" + *slot
+		switch {
+		case *policy != "":
+			in := api.PolicyRequest{Mode: *policy, Percent: *percent}
+			if err := cl.Call(ctx, http.MethodPut, "/mounts/"+m.ID+"/policy", nil, in, &m); err != nil {
+				return err
+			}
+		case *empty:
+			if err := cl.Call(ctx, http.MethodDelete, path, url.Values{"why": {*why}}, nil, &m); err != nil {
+				return err
+			}
+		case *pkg != "" || len(*filters) > 0:
+			in := api.SlotRequest{Package: *pkg, Filters: *filters, Grants: *grant, Why: *why}
+			if err := cl.Call(ctx, http.MethodPut, path, nil, in, &m); err != nil {
+				return err
+			}
+		}
+		return c.print(m, func(w io.Writer) {
+			fmt.Fprintf(w, "%s%s\n  production  %s\n  beta        %s, seen by %s\n", m.Host, m.Path, deploymentName(m.Production), deploymentName(m.Beta), m.BetaPolicy.Mode)
+		})
+	})
+}
+
+func setupBeta(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	hours := f.Int("hours", 24, "how long the link works")
+	keep := f.Bool("keep-data", false, "move what the beta wrote into production's data")
+	drop := f.Bool("drop-data", false, "forget what the beta wrote")
+	share := f.Bool("share", false, "make a link for others, for this mount only")
+	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
+		if *keep || *drop {
+			if *keep && *drop {
+				return &usageError{message: "--keep-data and --drop-data exclude each other"}
+			}
+			return cl.Call(ctx, http.MethodPost, "/mounts/"+m.ID+"/beta-data", nil, api.BetaData{Keep: *keep}, nil)
+		}
+		in := api.BetaLinkRequest{Hours: *hours}
+		if *share {
+			in.Mount = m.ID
+		}
+		var link api.BetaLink
+		if err := cl.Call(ctx, http.MethodPost, "/beta-links", nil, in, &link); err != nil {
+			return err
+		}
+		link.URL = strings.Replace(link.URL, "/?", m.Path+"?", 1)
+		return c.print(link, func(w io.Writer) {
+			fmt.Fprintf(w, "%s\nopen it in a browser; it works until %s\n", link.URL, link.Expires.Local().Format("2006-01-02 15:04"))
+		})
+	})
+}
+
+func setupPromote(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	show := f.Bool("show", false, "only show what would change")
+	why := f.String("why", "", "why, for the history")
+	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
+		var diff api.Diff
+		if err := cl.Call(ctx, http.MethodGet, "/mounts/"+m.ID+"/promotion", nil, nil, &diff); err != nil {
+			return err
+		}
+		if *show {
+			return c.print(diff, func(w io.Writer) { fmt.Fprint(w, diff.Text) })
+		}
+		if !c.json {
+			fmt.Fprint(c.stdout, diff.Text)
+		}
+		var rev api.Revision
+		if err := cl.Call(ctx, http.MethodPost, "/mounts/"+m.ID+"/promotion", nil, api.PromoteRequest{Why: *why}, &rev); err != nil {
+			return err
+		}
+		return c.print(rev, func(w io.Writer) {
+			fmt.Fprintf(w, "promoted: revision %d. To go back: berth rollback %s%s\n", rev.Number, m.Host, m.Path)
+		})
+	})
+}
+
+func setupRollback(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	site := f.Bool("site", false, "the whole site")
+	to := f.Uint64("to", 0, "number of the revision to go back to; 0: before the last change")
+	why := f.String("why", "", "why, for the history")
+	return func(ctx context.Context, args []string) error {
+		if *site == (len(args) == 1) || len(args) > 1 {
+			return &usageError{message: "say which mount is to go back, or --site for everything"}
+		}
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		in := api.RollbackRequest{Revision: *to, Why: *why}
+		if !*site {
+			m, err := mountedEver(ctx, cl, args[0])
+			if err != nil {
+				return err
+			}
+			in.Mount = m
+		}
+		var rev api.Revision
+		if err := cl.Call(ctx, http.MethodPost, "/rollback", nil, in, &rev); err != nil {
+			return err
+		}
+		return c.printRevision(rev)
+	}
+}
+
+// mountedEver returns the ID of a mount. One that is no longer there is named by its ID.
+func mountedEver(ctx context.Context, cl *client.Client, arg string) (string, error) {
+	if !strings.Contains(arg, "/") {
+		return arg, nil
+	}
+	m, err := mounted(ctx, cl, arg)
+	return m.ID, err
+}
+
+func setupHistory(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	limit := f.Int("limit", 20, "how many revisions")
+	return func(ctx context.Context, args []string) error {
+		if err := exactly(args, 0, "no arguments"); err != nil {
+			return err
+		}
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		var revs []api.Revision
+		if err := cl.Call(ctx, http.MethodGet, "/revisions", url.Values{"limit": {fmt.Sprint(*limit)}}, nil, &revs); err != nil {
+			return err
+		}
+		return c.print(revs, func(w io.Writer) {
+			c.table(w, "REVISION WHEN WHO WHY", func(row func(...any)) {
+				for _, r := range revs {
+					mark := ""
+					if r.Head {
+						mark = " *"
+					}
+					row(fmt.Sprint(r.Number, mark), r.Time.Local().Format("2006-01-02 15:04:05"), r.Who, r.Why)
+				}
+			})
+		})
+	}
+}
+
+func setupDiff(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if len(args) > 2 {
+			return exactly(args, 2, "FROM and TO")
+		}
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		query := url.Values{}
+		for i, name := range []string{"from", "to"} {
+			if i < len(args) {
+				query.Set(name, args[i])
+			}
+		}
+		var diff api.Diff
+		if err := cl.Call(ctx, http.MethodGet, "/diff", query, nil, &diff); err != nil {
+			return err
+		}
+		return c.print(diff, func(w io.Writer) { fmt.Fprint(w, diff.Text) })
+	}
+}
+
+func setupWhy(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if err := exactly(args, 1, "one PACKAGE"); err != nil {
+			return err
+		}
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		var why api.Why
+		if err := cl.Call(ctx, http.MethodGet, "/why", url.Values{"package": {args[0]}}, nil, &why); err != nil {
+			return err
+		}
+		return c.print(why, func(w io.Writer) {
+			if len(why.Paths) == 0 {
+				fmt.Fprintf(w, "nothing needs %s\n", args[0])
+			}
+			for _, p := range why.Paths {
+				fmt.Fprintf(w, "%s: %s\n", p.Root, strings.Join(p.Path, " → "))
+			}
+		})
+	}
+}
+
+func setupGrants(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	slot := f.String("slot", "beta", "beta or production")
+	pkg := f.String("package", "", "a dependency or filter, if not the slot's own package")
+	give := listFlag(f, "give", "give a permission: all, data or fetch:HOST (may be repeated)")
+	take := listFlag(f, "take", "take a permission away (may be repeated)")
+	why := f.String("why", "", "why, for the history")
+	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
+		path := "/mounts/" + m.ID + "/slots/" + *slot + "/grants"
+		if len(*give)+len(*take) > 0 {
+			in := api.GrantRequest{Package: *pkg, Give: *give, Take: *take, Why: *why}
+			if err := cl.Call(ctx, http.MethodPost, path, nil, in, nil); err != nil {
+				return err
+			}
+		}
+		var grants []api.Grant
+		if err := cl.Call(ctx, http.MethodGet, path, nil, nil, &grants); err != nil {
+			return err
+		}
+		return c.print(grants, func(w io.Writer) {
+			if len(grants) == 0 {
+				fmt.Fprintln(w, "nothing here asks for permissions")
+				return
+			}
+			c.table(w, "PACKAGE PERMISSION GIVEN REASON", func(row func(...any)) {
+				for _, g := range grants {
+					given := "no"
+					if g.Given {
+						given = "yes"
+					}
+					row(g.Package, g.Permission, given, g.Reason)
+				}
+			})
+		})
+	})
+}
+
+// listFlag declares a flag that may be repeated.
+func listFlag(f *flag.FlagSet, name, usage string) *[]string {
+	list := new([]string)
+	f.Func(name, usage, func(s string) error {
+		*list = append(*list, s)
+		return nil
+	})
+	return list
+}
+
+// followJob shows a job until it ends. Its error is the job's.
+func (c *cli) followJob(ctx context.Context, cl *client.Client, job console.Job) (console.Job, error) {
+	last := ""
+	job, err := cl.Follow(ctx, job, func(j console.Job) {
+		if step := j.Progress.Step; step != "" && step != last {
+			last = step
+			fmt.Fprintf(c.stderr, "%s\n", step)
+		}
+	})
+	if err != nil {
+		return job, &hintError{err, "the job goes on: berth jobs " + job.ID}
+	}
+	if job.Error != nil {
+		return job, job.Error
+	}
+	return job, nil
+}

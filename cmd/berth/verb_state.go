@@ -1,0 +1,367 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/berth-host/berth/cmd/berth/api"
+	"github.com/berth-host/berth/cmd/berth/client"
+)
+
+func setupConfig(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	slot := f.String("slot", "beta", "beta or production")
+	level := f.String("level", "slot", "where values are set: slot, mount or package")
+	pkg := f.String("package", "", "a dependency or filter, if not the slot's own package")
+	unset := listFlag(f, "unset", "take a value away (may be repeated)")
+	why := f.String("why", "", "why, for the history")
+	return func(ctx context.Context, args []string) error {
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		change := api.ConfigChange{Level: "site", Unset: *unset, Why: *why}
+		query := url.Values{}
+		if len(args) > 0 && !strings.Contains(args[0], "=") {
+			m, err := mounted(ctx, cl, args[0])
+			if err != nil {
+				return err
+			}
+			change.Level, change.Mount, change.Slot, change.Package = *level, m.ID, *slot, *pkg
+			query = url.Values{"mount": {m.ID}, "slot": {*slot}}
+			args = args[1:]
+		}
+		if change.Set, err = c.settings(args); err != nil {
+			return err
+		}
+		if len(change.Set)+len(change.Unset) > 0 {
+			if err := cl.Call(ctx, http.MethodPatch, "/config", nil, change, nil); err != nil {
+				return err
+			}
+		}
+		var values []api.ConfigValue
+		if err := cl.Call(ctx, http.MethodGet, "/config", query, nil, &values); err != nil {
+			return err
+		}
+		return c.print(values, func(w io.Writer) { c.printConfig(w, values) })
+	}
+}
+
+// settings reads KEY=VALUE arguments; KEY=- takes the value from standard
+// input, so that a secret is on no command line.
+func (c *cli) settings(args []string) (map[string]json.RawMessage, error) {
+	set := map[string]json.RawMessage{}
+	for _, arg := range args {
+		key, value, ok := strings.Cut(arg, "=")
+		if !ok || key == "" {
+			return nil, &usageError{message: fmt.Sprintf("%q is not KEY=VALUE", arg)}
+		}
+		if value == "-" {
+			b, err := io.ReadAll(io.LimitReader(c.stdin, maxSecret))
+			if err != nil {
+				return nil, err
+			}
+			value = strings.TrimRight(string(b), "\r\n")
+		}
+		b, err := json.Marshal(value)
+		if err != nil {
+			return nil, err
+		}
+		set[key] = b
+	}
+	return set, nil
+}
+
+// maxSecret is the length of the longest value read from standard input, in bytes.
+const maxSecret = 64 << 10
+
+func (c *cli) printConfig(w io.Writer, values []api.ConfigValue) {
+	if len(values) == 0 {
+		fmt.Fprintln(w, "there is nothing to configure")
+		return
+	}
+	c.table(w, "PACKAGE KEY VALUE FROM", func(row func(...any)) {
+		for _, v := range values {
+			shown := string(v.Value)
+			switch {
+			case v.Secret && v.Set:
+				shown = "(secret, set)"
+			case v.Problem != "":
+				shown = strings.TrimSpace(shown + " ! " + v.Problem)
+			case !v.Set:
+				shown = "-"
+			}
+			row(v.Package, v.Key, shown, v.From)
+		}
+	})
+}
+
+func setupData(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	slot := f.String("slot", "production", "beta or production")
+	pkg := f.String("package", "", "a dependency or filter, if not the slot's own package")
+	prefix := f.String("prefix", "", "only keys that start with this")
+	return func(ctx context.Context, args []string) error {
+		if len(args) == 0 {
+			return exactly(args, 1, "a PATH")
+		}
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		m, err := mounted(ctx, cl, args[0])
+		if err != nil {
+			return err
+		}
+		query := url.Values{"mount": {m.ID}, "slot": {*slot}, "package": {*pkg}}
+		switch args = args[1:]; {
+		case len(args) == 0 || len(args) == 1 && args[0] == "list":
+			query.Set("prefix", *prefix)
+			return c.listData(ctx, cl, query)
+		case len(args) == 2 && args[0] == "get":
+			query.Set("key", args[1])
+			var entry api.DataEntry
+			if err := cl.Call(ctx, http.MethodGet, "/data/entry", query, nil, &entry); err != nil {
+				return err
+			}
+			return c.print(entry, func(w io.Writer) { _, _ = w.Write(entry.Value) })
+		case len(args) == 3 && args[0] == "put":
+			in := api.DataWrite{Mount: m.ID, Slot: *slot, Package: *pkg, Key: args[1], Value: []byte(args[2])}
+			return cl.Call(ctx, http.MethodPut, "/data/entry", nil, in, nil)
+		case len(args) == 2 && args[0] == "delete":
+			query.Set("key", args[1])
+			return cl.Call(ctx, http.MethodDelete, "/data/entry", query, nil, nil)
+		}
+		return &usageError{message: "expected PATH and list, get KEY, put KEY VALUE or delete KEY"}
+	}
+}
+
+func (c *cli) listData(ctx context.Context, cl *client.Client, query url.Values) error {
+	var all []api.DataEntry
+	for {
+		var page []api.DataEntry
+		if err := cl.Call(ctx, http.MethodGet, "/data", query, nil, &page); err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			break
+		}
+		all = append(all, page...)
+		query.Set("after", page[len(page)-1].Key)
+	}
+	return c.print(all, func(w io.Writer) {
+		c.table(w, "KEY SIZE VALUE", func(row func(...any)) {
+			for _, e := range all {
+				row(fmt.Sprintf("%q", e.Key), size(int64(len(e.Value))), excerpt(e.Value))
+			}
+		})
+	})
+}
+
+// excerpt shows the beginning of a value on one line.
+func excerpt(b []byte) string {
+	const most = 60
+	if len(b) > most {
+		return fmt.Sprintf("%q…", b[:most])
+	}
+	return fmt.Sprintf("%q", b)
+}
+
+func setupLogs(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	slot := f.String("slot", "production", "beta or production")
+	follow := f.Bool("follow", false, "wait for more")
+	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
+		query := url.Values{"mount": {m.ID}, "slot": {*slot}, "follow": {fmt.Sprint(*follow)}}
+		resp, err := cl.Do(ctx, http.MethodGet, "/logs", query, nil)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		d := json.NewDecoder(resp.Body)
+		for {
+			var line api.LogLine
+			if err := d.Decode(&line); errors.Is(err, io.EOF) || ctx.Err() != nil {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			if err := c.printLogLine(line); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+func (c *cli) printLogLine(line api.LogLine) error {
+	if c.json {
+		return json.NewEncoder(c.stdout).Encode(line)
+	}
+	_, err := fmt.Fprintf(c.stdout, "%s %-5s %s %s\n", line.Time.Local().Format("15:04:05.000"), line.Level, line.Package, line.Text)
+	return err
+}
+
+func setupTop(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if err := exactly(args, 0, "no arguments"); err != nil {
+			return err
+		}
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		var traffic []api.Traffic
+		if err := cl.Call(ctx, http.MethodGet, "/traffic", nil, nil, &traffic); err != nil {
+			return err
+		}
+		return c.print(traffic, func(w io.Writer) {
+			c.table(w, "MOUNT SLOT PACKAGE REQUESTS TRAPS BUSY WAITING IDLE MEMORY", func(row func(...any)) {
+				for _, t := range traffic {
+					row(t.Mount, t.Slot, t.Package, t.Requests, t.Traps, t.Busy, t.Waiting, t.Idle, size(t.Memory))
+				}
+			})
+		})
+	}
+}
+
+func setupSettings(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	mirror := listFlag(f, "mirror", "PREFIX=URL: fetch packages whose names start with PREFIX from URL (PREFIX= removes it)")
+	allow := listFlag(f, "allow", "allow an origin though it is plain HTTP or private, such as http://127.0.0.1:9000")
+	forbid := listFlag(f, "forbid", "take back --allow")
+	return func(ctx context.Context, args []string) error {
+		if err := exactly(args, 0, "no arguments"); err != nil {
+			return err
+		}
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		change := api.SettingsChange{Mirrors: map[string]string{}, Allow: *allow, Forbid: *forbid}
+		for _, m := range *mirror {
+			prefix, base, ok := strings.Cut(m, "=")
+			if !ok {
+				return &usageError{message: fmt.Sprintf("%q is not PREFIX=URL", m)}
+			}
+			change.Mirrors[prefix] = base
+		}
+		var settings api.Settings
+		if err := cl.Call(ctx, http.MethodPatch, "/settings", nil, change, &settings); err != nil {
+			return err
+		}
+		return c.print(settings, func(w io.Writer) {
+			for prefix, base := range settings.Mirrors {
+				fmt.Fprintf(w, "mirror  %s → %s\n", prefix, base)
+			}
+			for _, origin := range settings.Origins {
+				fmt.Fprintf(w, "allowed %s\n", origin)
+			}
+		})
+	}
+}
+
+func setupTokens(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	scope := f.String("scope", "deploy", "what the token allows: read, deploy or admin")
+	days := f.Int("days", 90, "days until it expires; 0: never")
+	return func(ctx context.Context, args []string) error {
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		switch {
+		case len(args) == 0:
+			var tokens []api.Token
+			if err := cl.Call(ctx, http.MethodGet, "/tokens", nil, nil, &tokens); err != nil {
+				return err
+			}
+			return c.print(tokens, func(w io.Writer) {
+				c.table(w, "ID NAME SCOPE EXPIRES", func(row func(...any)) {
+					for _, t := range tokens {
+						row(t.ID, t.Name, t.Scope, expiry(t))
+					}
+				})
+			})
+		case len(args) == 2 && args[0] == "new":
+			var token api.Token
+			if err := cl.Call(ctx, http.MethodPost, "/tokens", nil, api.TokenRequest{Name: args[1], Scope: *scope, Days: *days}, &token); err != nil {
+				return err
+			}
+			return c.print(token, func(w io.Writer) {
+				fmt.Fprintf(w, "%s\nthis is shown once; it expires: %s\n", token.Text, expiry(token))
+			})
+		case len(args) == 2 && args[0] == "revoke":
+			return cl.Call(ctx, http.MethodDelete, "/tokens/"+args[1], nil, nil, nil)
+		}
+		return &usageError{message: "expected nothing, new NAME or revoke ID"}
+	}
+}
+
+func expiry(t api.Token) string {
+	if t.Expires.IsZero() {
+		return "never"
+	}
+	return t.Expires.Local().Format("2006-01-02")
+}
+
+func setupBackup(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if err := exactly(args, 1, "one FILE"); err != nil {
+			return err
+		}
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		resp, err := cl.Do(ctx, http.MethodGet, "/backup", nil, nil)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		n, err := io.Copy(f, resp.Body)
+		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+			return errors.Join(fmt.Errorf("write the backup: %w", err), os.Remove(args[0]))
+		}
+		return c.print(map[string]any{"file": args[0], "size": n}, func(w io.Writer) {
+			fmt.Fprintf(w, "%s: %s. It holds secrets only in sealed form: keep secret.key of the data folder too, elsewhere\n", args[0], size(n))
+		})
+	}
+}
+
+func setupCheck(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if err := exactly(args, 0, "no arguments"); err != nil {
+			return err
+		}
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		var check api.Check
+		if err := cl.Call(ctx, http.MethodPost, "/check", nil, nil, &check); err != nil {
+			return err
+		}
+		var text bytes.Buffer
+		for _, d := range check.Damages {
+			fmt.Fprintf(&text, "%s: %s\n", d.Subject, d.Problem)
+		}
+		if len(check.Damages) == 0 {
+			text.WriteString("everything stored is as it was written\n")
+		}
+		if err := c.print(check, func(w io.Writer) { _, _ = text.WriteTo(w) }); err != nil {
+			return err
+		}
+		if len(check.Damages) > 0 {
+			return &exitError{}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+)
+
+func setupVersion(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+	return func(context.Context, []string) error {
+		version := "devel"
+		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+			version = info.Main.Version
+		}
+		result := map[string]string{"version": version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH}
+		return c.print(result, func(w io.Writer) {
+			fmt.Fprintf(w, "berth %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		})
+	}
+}
+
+// compilerCommand runs this program again, as the child process in which
+// modules are compiled.
+func compilerCommand(ctx context.Context) *exec.Cmd {
+	program, err := os.Executable()
+	if err != nil {
+		program = os.Args[0]
+	}
+	return exec.CommandContext(ctx, program, compileVerb)
+}
