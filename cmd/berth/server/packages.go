@@ -63,11 +63,11 @@ func (p *packages) open(ctx context.Context, id name.ID) (*openPackage, error) {
 	if err != nil {
 		return nil, err
 	}
-	schema, err := config.Compile(rec.Manifest.Config)
+	schema, err := config.Compile(a.Manifest.Config)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", id, err), closer.Close())
 	}
-	pkg := &openPackage{id: id, manifest: rec.Manifest, schema: schema, files: a.FS, modules: rec.Modules, close: closer}
+	pkg := &openPackage{id: id, manifest: a.Manifest, schema: schema, files: a.FS, modules: rec.Modules, close: closer}
 	p.opened[id] = pkg
 	return pkg, nil
 }
