@@ -101,12 +101,17 @@ func (e *CycleError) Is(target error) bool { return target == ErrUnresolved }
 type NoVersionError struct {
 	From      name.ID
 	Wanted    manifest.Dependency
-	Published []string // versions in the index, with "(retracted)" where so
+	Published []string // versions in the index, with "(retracted: why)" where so
 }
+
+// maxShown is how many versions a [NoVersionError] spells out.
+const maxShown = 12
 
 func (e *NoVersionError) Error() string {
 	have := "none is published"
-	if len(e.Published) > 0 {
+	if hidden := len(e.Published) - maxShown; hidden > 0 {
+		have = fmt.Sprintf("published are %d older ones, %s", hidden, strings.Join(e.Published[hidden:], ", "))
+	} else if len(e.Published) > 0 {
 		have = "published are " + strings.Join(e.Published, ", ")
 	}
 	return fmt.Sprintf("%s requires %s of at least %s (%s): no version fits; %s", e.From, e.Wanted.Package, e.Wanted.Version, e.Wanted.Policy, have)
@@ -155,7 +160,7 @@ func (r *resolver) visit(v Version, path []name.ID) error {
 		return nil
 	}
 	path = append(path, v.ID)
-	if len(path) > MaxDepth {
+	if len(path) > MaxDepth+1 { // the root is no edge
 		return fmt.Errorf("%w: more than %d levels deep: %s", ErrUnresolved, MaxDepth, joinIDs(path))
 	}
 	node := &Node{ID: v.ID, H1: v.H1}
@@ -188,16 +193,21 @@ func (r *resolver) visit(v Version, path []name.ID) error {
 
 // choose returns the version for one edge, nil when its index is needed.
 func (r *resolver) choose(from name.ID, alias string, want manifest.Dependency) (*Version, error) {
+	idx := r.in.Indexes[want.Package]
 	if wish := r.in.Wishes[want.Package]; wish != "" && satisfies(wish, want) {
-		if v := r.version(name.ID{Package: want.Package, Version: wish}); v != nil {
+		if v := r.wished(name.ID{Package: want.Package, Version: wish}); v != nil {
 			return v, nil
 		}
-	} else if locked := r.locked(from, alias, want); locked != "" {
+		if idx == nil {
+			r.needed[want.Package] = true
+			return nil, nil
+		}
+	}
+	if locked := r.locked(from, alias, want); locked != "" {
 		if v := r.version(name.ID{Package: want.Package, Version: locked}); v != nil {
 			return v, nil
 		}
 	}
-	idx := r.in.Indexes[want.Package]
 	if idx == nil {
 		r.needed[want.Package] = true
 		return nil, nil
@@ -208,13 +218,24 @@ func (r *resolver) choose(from name.ID, alias string, want manifest.Dependency) 
 		for _, v := range idx.Versions {
 			text := v.Version
 			if v.Retracted != "" {
-				text += " (retracted)"
+				text += " (retracted: " + v.Retracted + ")"
 			}
 			e.Published = append(e.Published, text)
 		}
 		return nil, e
 	}
 	return &Version{name.ID{Package: want.Package, Version: best.Version}, best.H1, best.Requires}, nil
+}
+
+// wished returns the version that the owner asks for, nil when nothing is
+// known of it. A retracted version is never picked anew, not even on request.
+func (r *resolver) wished(id name.ID) *Version {
+	if idx := r.in.Indexes[id.Package]; idx != nil {
+		if v := idx.Find(id.Version); v != nil && v.Retracted != "" {
+			return nil
+		}
+	}
+	return r.atHand(id)
 }
 
 // locked returns what the earlier lock chose for an edge, if that still
@@ -240,8 +261,26 @@ func (r *resolver) locked(from name.ID, alias string, want manifest.Dependency) 
 	return best
 }
 
-// version returns what is known of a version, nil when nothing is.
+// version returns what is known of a version that the earlier lock holds. The
+// lock itself says enough when the version is neither at hand nor listed: to
+// take another one in silence would be no lock.
 func (r *resolver) version(id name.ID) *Version {
+	if v := r.atHand(id); v != nil {
+		return v
+	}
+	node := r.in.Earlier.Node(id)
+	if node == nil {
+		return nil
+	}
+	v := &Version{id, node.H1, map[string]manifest.Dependency{}}
+	for alias, e := range node.Edges {
+		v.Requires[alias] = e.Dependency
+	}
+	return v
+}
+
+// atHand returns what is known of a version, nil when nothing is.
+func (r *resolver) atHand(id name.ID) *Version {
 	if v, ok := r.in.Known[id]; ok {
 		return &v
 	}

@@ -119,6 +119,25 @@ func TestLockOutlivesIndex(t *testing.T) {
 	}
 }
 
+// TestLockAlone resolves from a lock whose versions are neither listed nor
+// installed any more: another version in silence would be no lock.
+func TestLockAlone(t *testing.T) {
+	in := Input{Root: root("v1.0.0", "v2.1.0", ""), Indexes: indexes(
+		published("baz.example/baz", "v2.1.0", "v2.1.3 util>=v0.3.0"), published("util.example/util", "v0.3.0"))}
+	lock, err := Resolve(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Earlier = lock
+	for name, without := range map[string]map[string]*index.Index{
+		"no index": nil, "vanished": indexes(published("baz.example/baz", "v2.1.0", "v2.1.5"), published("util.example/util", "v0.3.9"))} {
+		in.Indexes = without
+		if again, err := Resolve(in); err != nil || !reflect.DeepEqual(again, lock) {
+			t.Errorf("%s: got %+v, %v", name, again, err)
+		}
+	}
+}
+
 func TestSideBySide(t *testing.T) {
 	all := indexes(published("baz.example/baz", "v2.1.0", "v2.5.0"), published("frob.example/frob", "v1.0.0 baz>=v2.5.0"))
 	in := root("v1.0.0", "v2.1.0", "")
@@ -149,6 +168,80 @@ func TestWishes(t *testing.T) {
 	c := Compare(before, after)
 	if joinIDs(c.Added) != "baz.example/baz@v2.6.0 -> util.example/util@v0.3.2" || joinIDs(c.Removed) != "baz.example/baz@v2.1.0" || len(c.Moved) != 1 || c.Moved[0].After != "v2.6.0" {
 		t.Errorf("changes: %+v", c)
+	}
+}
+
+func TestRefusedWishes(t *testing.T) {
+	in := Input{Root: root("v1.0.0", "v2.1.0", ""), Indexes: indexes(published("baz.example/baz", "v2.1.0", "v2.1.3", "v2.1.4!", "v3.0.0"))}
+	in.Earlier, _ = Resolve(Input{Root: root("v1.0.0", "v2.1.0", "exact"), Indexes: in.Indexes})
+	for wish, why := range map[string]string{
+		"v2.1.4": "was retracted", "v3.0.0": "does not satisfy the requirement", "v2.0.0": "is too low", "v2.9.9": "was never published"} {
+		in.Wishes = map[string]string{"baz.example/baz": wish}
+		if lock, err := Resolve(in); err != nil || chosen(lock) != "v2.1.0" {
+			t.Errorf("a wish for %s, which %s, moved the lock: %+v, %v", wish, why, lock, err)
+		}
+	}
+	in.Indexes = nil
+	in.Wishes = map[string]string{"baz.example/baz": "v2.1.3"}
+	if _, err := Resolve(in); !errors.As(err, new(*NeedError)) {
+		t.Errorf("a wish for what no index is there of: %v", err)
+	}
+}
+
+func TestCompareTwoVersions(t *testing.T) {
+	edge := func(chosen string) map[string]Edge {
+		return map[string]Edge{"u": {manifest.Dependency{Package: "u.example/u"}, chosen}}
+	}
+	id := func(v string) name.ID { return name.ID{Package: "baz.example/baz", Version: v} }
+	before := &Lock{Root: id("v1.0.0"), Nodes: []Node{{ID: id("v1.0.0"), Edges: edge("v1.0.0")}, {ID: id("v2.0.0"), Edges: edge("v1.1.0")}}}
+	after := &Lock{Root: id("v1.0.0"), Nodes: []Node{{ID: id("v1.0.0"), Edges: edge("v1.0.0")}, {ID: id("v2.1.0"), Edges: edge("v1.2.0")}}}
+	want := []Move{{"baz.example/baz", "u", "u.example/u", "v1.1.0", "v1.2.0"}}
+	if got := Compare(before, after).Moved; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v", got)
+	}
+	if c := Compare(nil, after); len(c.Added) != 2 || c.Moved != nil {
+		t.Errorf("from nothing: %+v", c)
+	}
+}
+
+// TestWhyManyPaths asks about a graph with 8^30 paths, none of which leads to
+// what is asked for.
+func TestWhyManyPaths(t *testing.T) {
+	id := func(layer, i int) name.ID {
+		return name.ID{Package: fmt.Sprintf("p%d-%d.example/p", layer, i), Version: "v1.0.0"}
+	}
+	l := &Lock{Root: id(0, 0)}
+	for layer := range 30 {
+		for i := range 8 {
+			n := Node{ID: id(layer, i), Edges: map[string]Edge{}}
+			for j := range 8 {
+				n.Edges[fmt.Sprint(j)] = Edge{manifest.Dependency{Package: id(layer+1, j).Package}, "v1.0.0"}
+			}
+			l.Nodes = append(l.Nodes, n)
+		}
+	}
+	if paths := Why(l, "elsewhere.example/x", 10); paths != nil {
+		t.Errorf("got %v", paths)
+	}
+	if paths := Why(l, id(30, 3).Package, 10); len(paths) != 10 || len(paths[9]) != 31 {
+		t.Errorf("got %d paths", len(paths))
+	}
+}
+
+func TestRetractedReason(t *testing.T) {
+	_, err := Resolve(Input{Root: root("v1.0.0", "v2.1.0", ""), Indexes: indexes(published("baz.example/baz", "v1.0.0", "v2.1.0!", "v2.1.1!"))})
+	const want = "root.example/root@v1.0.0 requires baz.example/baz of at least v2.1.0 (patch): no version fits; " +
+		"published are v1.0.0, v2.1.0 (retracted: broken), v2.1.1 (retracted: broken)"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+	var many []string
+	for i := range 20 {
+		many = append(many, fmt.Sprintf("v1.0.%d", i))
+	}
+	_, err = Resolve(Input{Root: root("v1.0.0", "v2.1.0", ""), Indexes: indexes(published("baz.example/baz", many...))})
+	if err == nil || !strings.HasSuffix(err.Error(), "published are 8 older ones, v1.0.8, v1.0.9, v1.0.10, v1.0.11, v1.0.12, v1.0.13, v1.0.14, v1.0.15, v1.0.16, v1.0.17, v1.0.18, v1.0.19") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -196,28 +289,37 @@ func TestLimits(t *testing.T) {
 func TestProperties(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
-		in := randomInput(random)
-		lock, err := Resolve(in)
-		if err != nil {
-			if !errors.Is(err, ErrUnresolved) {
-				t.Fatal(err)
+		checkRandom(t, random)
+	}
+}
+
+func checkRandom(t *testing.T, random *rand.Rand) {
+	in := randomInput(random)
+	lock, err := Resolve(in)
+	if err != nil {
+		if again, err2 := Resolve(in); !errors.Is(err, ErrUnresolved) || again != nil || err2.Error() != err.Error() {
+			t.Fatalf("%v, and then %v", err, err2)
+		}
+		return
+	}
+	for _, node := range lock.Nodes {
+		for alias, e := range node.Edges {
+			listed := in.Indexes[e.Package].Find(e.Chosen)
+			if !satisfies(e.Chosen, e.Dependency) || lock.Node(name.ID{Package: e.Package, Version: e.Chosen}) == nil || listed == nil || listed.Retracted != "" {
+				t.Fatalf("edge %s of %s: %+v", alias, node.ID, e)
 			}
-			continue
 		}
-		for _, node := range lock.Nodes {
-			for alias, e := range node.Edges {
-				if !satisfies(e.Chosen, e.Dependency) || lock.Node(name.ID{Package: e.Package, Version: e.Chosen}) == nil {
-					t.Fatalf("edge %s of %s: %+v", alias, node.ID, e)
-				}
-			}
-		}
-		if again, err := Resolve(in); err != nil || !reflect.DeepEqual(lock, again) {
-			t.Fatalf("another result for the same input: %v", err)
-		}
-		in.Earlier = lock
-		if locked, err := Resolve(in); err != nil || !reflect.DeepEqual(lock, locked) {
-			t.Fatalf("the lock moved: %v", err)
-		}
+	}
+	if again, err := Resolve(in); err != nil || !reflect.DeepEqual(lock, again) {
+		t.Fatalf("another result for the same input: %v", err)
+	}
+	in.Earlier = lock
+	if locked, err := Resolve(in); err != nil || !reflect.DeepEqual(lock, locked) {
+		t.Fatalf("the lock moved: %v", err)
+	}
+	in.Indexes = nil
+	if locked, err := Resolve(in); err != nil || !reflect.DeepEqual(lock, locked) {
+		t.Fatalf("the lock does not hold without indexes: %v", err)
 	}
 }
 
@@ -246,4 +348,13 @@ func randomInput(random *rand.Rand) Input {
 	first := in.Indexes["p0.example/p0"].Versions[0]
 	in.Root = Version{ID: name.ID{Package: "p0.example/p0", Version: first.Version}, H1: first.H1, Requires: first.Requires}
 	return in
+}
+
+// FuzzResolve resolves graphs drawn from any seed. Whatever comes out
+// satisfies every requirement and does not depend on chance.
+func FuzzResolve(f *testing.F) {
+	for seed := range uint64(4) {
+		f.Add(seed, seed+7)
+	}
+	f.Fuzz(func(t *testing.T, a, b uint64) { checkRandom(t, rand.New(rand.NewPCG(a, b))) })
 }
