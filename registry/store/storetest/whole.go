@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -334,6 +335,12 @@ func testCheck(t *testing.T, b Backend) {
 			Fill(t, s)
 			s = damage(t, s)
 			closeLater(t, s)
+			if strings.HasPrefix(subject, "blob ") {
+				_, err := s.Blob(t.Context(), store.Sum(FilledBlob))
+				wantError(t, "reading a damaged blob", err, store.ErrCorrupt)
+				_, err = s.OpenBlob(t.Context(), store.Sum(FilledBlob))
+				wantError(t, "opening a damaged blob", err, store.ErrCorrupt)
+			}
 			found := damages(t.Context(), s)
 			named := slices.ContainsFunc(found, func(d store.Damage) bool { return d.Subject == subject && errors.Is(d.Err, store.ErrCorrupt) })
 			if !named || len(found) != 1 {
