@@ -296,6 +296,45 @@ func TestKeepWhileWriting(t *testing.T) {
 	}
 }
 
+// An interrupted store does something else just after it wrote to production.
+type interrupted struct {
+	store.Data
+	then func()
+}
+
+func (d interrupted) Put(ctx context.Context, namespace, key string, value []byte, want uint64) (uint64, error) {
+	revision, err := d.Data.Put(ctx, namespace, key, value, want)
+	if namespace == "production" {
+		d.then()
+	}
+	return revision, err
+}
+
+// TestKeepWritesAgain writes through the view just when Keep has copied the
+// old value: the new one must not be dropped with the old.
+func TestKeepWritesAgain(t *testing.T) {
+	_, view, d := open(t)
+	ctx := t.Context()
+	if _, err := view.Put(ctx, "k", []byte("old"), 0); err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	slow := interrupted{d, func() {
+		once.Do(func() {
+			if _, err := view.Put(ctx, "k", []byte("new"), store.AnyRevision); err != nil {
+				t.Error(err)
+			}
+		})
+	}}
+	base := data.In(slow, "production")
+	if err := data.Over(base, data.In(slow, "beta")).Keep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if e, err := base.Get(ctx, "k"); err != nil || string(e.Value) != "new" {
+		t.Errorf("the base has %q, %v", e.Value, err)
+	}
+}
+
 // TestListLarge lists values that pass a page together, from both sides.
 func TestListLarge(t *testing.T) {
 	base, view, _ := open(t)
