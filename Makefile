@@ -23,3 +23,11 @@ lint:
 # Needs the vulnerability database on the network.
 vuln:
 	go run $(GOVULNCHECK) ./...
+
+# Rows side by side with plain net/http; needs wrk.
+bench:
+	go run ./bench
+
+# Rebuild the checked-in guests; needs clang-19 with wasi-libc, and Go.
+guests:
+	$(MAKE) -C modules

@@ -218,6 +218,9 @@ func (s *Server) writeAccess() error {
 
 func (s *Server) accessFile() string { return filepath.Join(s.startup.Data, client.AccessFile) }
 
+// Site answers visitors, for who wants to ask it without a network.
+func (s *Server) Site() http.Handler { return s.site }
+
 // SiteURL is where the site listens.
 func (s *Server) SiteURL() string { return listenerURL(s.siteListener) }
 
