@@ -60,7 +60,9 @@ func (r *Registry) snapshot(ctx context.Context, pkg string) (*found, error) {
 
 // isLost reports whether an error means that a snapshot is damaged, which is no
 // misfortune: the next look at the server brings it back.
-func isLost(err error) bool { return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) }
+func isLost(err error) bool {
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt)
+}
 
 // Refresh looks at the list of versions of a package. It reports whether the
 // list is another than before.
@@ -99,31 +101,39 @@ func (in *run) lookup(ctx context.Context, pkg string) (*found, error) {
 	return idx, in.accept(ctx, idx)
 }
 
-// lookupAt fetches the index at an address, and decides whether that address
-// may speak for the package which the index lists.
-func (in *run) lookupAt(ctx context.Context, base *url.URL) (*found, error) {
-	in.progress(Progress{Step: "looking for " + base.String()})
+// lookupAt fetches the index at an address, or at the mirror of the package
+// that the address stands for. It decides whether that place may speak for the
+// package which the index lists.
+func (in *run) lookupAt(ctx context.Context, at *url.URL) (*found, error) {
+	in.progress(Progress{Step: "looking for " + at.String()})
 	policy := in.policy()
-	idx, err := in.fetchIndex(ctx, base, policy.PackageAt(base))
+	base, pasted := at, policy.PackageAt(at)
+	if pasted != "" {
+		var err error
+		if base, err = policy.Base(pasted); err != nil {
+			return nil, err
+		}
+	}
+	idx, err := in.fetchIndex(ctx, base, pasted)
 	if err != nil {
 		return nil, err
 	}
 	pkg := idx.Package
-	if policy.PackageAt(base) != pkg && policy.PackageAt(idx.url.JoinPath("..")) != pkg && !in.knownSigner(ctx, pkg, idx.signers) {
+	if pasted != pkg && policy.PackageAt(idx.url.JoinPath("..")) != pkg && !in.knownSigner(ctx, pkg, idx.signers) {
 		home, err := policy.Base(pkg)
 		if err != nil {
 			return nil, err
 		}
 		return nil, fmt.Errorf("%w: %s says that it is %s, whose home is %s.\nInstall it from there. If you trust this place to have it too, make it a mirror: berth settings --mirror %s=%s",
-			ErrNotSpeaker, base, pkg, home, pkg, mirrorBase(base, pkg))
+			ErrNotSpeaker, at, pkg, home, pkg, mirrorBase(at, pkg))
 	}
 	return idx, in.accept(ctx, idx)
 }
 
 // mirrorBase guesses the mirror setting with which an address would stand for
 // a package.
-func mirrorBase(base *url.URL, pkg string) string {
-	if b, ok := strings.CutSuffix(base.String(), "/"+pkg); ok {
+func mirrorBase(at *url.URL, pkg string) string {
+	if b, ok := strings.CutSuffix(at.String(), "/"+pkg); ok {
 		return b
 	}
 	return "BASE-URL, below which it lies at " + pkg
