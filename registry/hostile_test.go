@@ -102,6 +102,8 @@ func TestHostile(t *testing.T) {
 			"another package's name: SERVER/copy/baz.example/baz says that it is baz.example/baz, whose home is SERVER/baz.example/baz.\nInstall it from there. If you trust this place to have it too, make it a mirror: berth settings --mirror baz.example/baz=SERVER/copy"},
 		{"a zip that claims another's name", func(w *world) { w.server.Write(w.t, "files/x.zip", w.zip("baz.example/baz@v2.2.0")) }, "SERVER/files/x.zip",
 			"another package's name: SERVER/files/x.zip says that it is baz.example/baz@v2.2.0, which nobody else confirms (baz.example/baz does not list this file).\nInstall https://baz.example/baz instead. If you trust this file, download it and upload it yourself"},
+		{"a zip in another package's folder", func(w *world) { w.server.Write(w.t, "foobar.example/foobar/x.zip", w.zip("baz.example/baz@v2.2.0")) }, "SERVER/foobar.example/foobar/x.zip",
+			"another package's name: SERVER/foobar.example/foobar/x.zip says that it is baz.example/baz@v2.2.0, which nobody else confirms (baz.example/baz does not list this file).\nInstall https://baz.example/baz instead. If you trust this file, download it and upload it yourself"},
 		{"a zip that claims the name of nobody", func(w *world) { w.server.Write(w.t, "files/x.zip", w.zip("util.example/util@v2.2.0")) }, "SERVER/files/x.zip",
 			"another package's name: SERVER/files/x.zip says that it is util.example/util@v2.2.0, which nobody else confirms (there is no package at SERVER/util.example/util: not found).\nInstall https://util.example/util instead. If you trust this file, download it and upload it yourself"},
 		{"a zip that is none", func(w *world) { w.server.Write(w.t, "foobar.example/x.zip", []byte("hello")) }, "SERVER/foobar.example/x.zip",
@@ -391,6 +393,71 @@ func TestCancel(t *testing.T) {
 	}
 	if err := w.Collect(t.Context()); err != nil || w.blobCount() != 4 {
 		t.Errorf("%d blobs, %v", w.blobCount(), err)
+	}
+}
+
+// intruded is a store that another server writes to just before a commit.
+type intruded struct {
+	store.Store
+	intrude func()
+}
+
+func (s *intruded) SwapRefs(ctx context.Context, changes ...store.RefChange) (uint64, error) {
+	if intrude := s.intrude; intrude != nil {
+		s.intrude = nil
+		intrude()
+	}
+	return s.Store.SwapRefs(ctx, changes...)
+}
+
+// TestTwoServers has two servers with one store, of which one installs while
+// the other is about to commit.
+func TestTwoServers(t *testing.T) {
+	for _, tt := range []struct{ other, added string }{
+		{"foobar.example/foobar", "[]"}, // all of it is there already
+		{"baz.example/baz@v2.1.3", "[foobar.example/foobar@v3.5.0]"},
+		{"frundle.example/frundle", "[baz.example/baz@v2.1.3 foobar.example/foobar@v3.5.0]"},
+	} {
+		s := &intruded{Store: memory.New()}
+		w := newWorldOn(t, s)
+		w.publishExample()
+		other, err := open(t.Context(), s.Store, w.prepareModule, impatient)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.intrude = func() {
+			if _, err := other.Install(t.Context(), tt.other, nil); err != nil {
+				t.Error(err)
+			}
+		}
+		in, err := w.install("foobar.example/foobar")
+		if err != nil || fmt.Sprint(in.Added) != tt.added || !strings.HasSuffix(strings.Split(w.installed(), " frundle")[0], "foobar.example/foobar@v3.5.0") {
+			t.Errorf("beside %s: %+v, %v, %s", tt.other, in, err, w.installed())
+		}
+	}
+}
+
+// TestNewerMeanwhile publishes a new version while an install is under way, and
+// lets another server see it first. That is no reason for an alarm.
+func TestNewerMeanwhile(t *testing.T) {
+	s := &intruded{Store: memory.New()}
+	w := newWorldOn(t, s)
+	w.publishExample()
+	other, err := open(t.Context(), s.Store, w.prepareModule, impatient)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.intrude = func() {
+		w.publish("baz.example/baz@v2.1.9")
+		if changed, err := other.Refresh(t.Context(), "baz.example/baz"); err != nil || !changed {
+			t.Error(changed, err)
+		}
+	}
+	if in, err := w.install("foobar.example/foobar"); err != nil || len(in.Added) != 2 {
+		t.Errorf("%+v, %v", in, err)
+	}
+	if f, err := w.snapshot(t.Context(), "baz.example/baz"); err != nil || f.Find("v2.1.9") == nil {
+		t.Errorf("the newer list is forgotten: %v", err)
 	}
 }
 

@@ -78,7 +78,8 @@ func (r *Registry) Refresh(ctx context.Context, pkg string) (changed bool, err e
 	if err != nil {
 		return false, err
 	}
-	return before == nil || !bytes.Equal(before.raw, now.raw), in.commit(ctx)
+	_, err = in.commit(ctx)
+	return before == nil || !bytes.Equal(before.raw, now.raw), err
 }
 
 // lookup fetches the index of a package by its name, once in a run.
@@ -141,9 +142,8 @@ func mirrorBase(at *url.URL, pkg string) string {
 
 // knownSigner reports whether a signer is pinned for a package.
 func (in *run) knownSigner(ctx context.Context, pkg string, signers []string) bool {
-	var pin index.Pin
-	revision, err := in.get(ctx, refPublisher+pkg, &pin)
-	return err == nil && revision != 0 && slices.ContainsFunc(signers, func(s string) bool { return slices.Contains(pin.Keys, s) })
+	pin, _, err := in.publisher(ctx, pkg)
+	return err == nil && pin != nil && slices.ContainsFunc(signers, func(s string) bool { return slices.Contains(pin.Keys, s) })
 }
 
 // fetchIndex fetches an index, on condition that it is another than that which
@@ -171,26 +171,26 @@ func (in *run) fetchIndex(ctx context.Context, base *url.URL, pkg string) (*foun
 // accept holds an index against what is known of its publisher, and remembers
 // to keep it.
 func (in *run) accept(ctx context.Context, idx *found) error {
-	if _, _, err := in.nextPin(ctx, idx); err != nil {
+	before, _, err := in.publisher(ctx, idx.Package)
+	if err != nil {
+		return err
+	}
+	if _, err := index.Next(before, idx.Index, idx.signers); err != nil {
 		return err
 	}
 	in.indexes[idx.Package] = idx
 	return nil
 }
 
-// nextPin returns what is to be known of a publisher from now on.
-func (in *run) nextPin(ctx context.Context, idx *found) (index.Pin, uint64, error) {
-	var before index.Pin
-	revision, err := in.get(ctx, refPublisher+idx.Package, &before)
-	if err != nil {
-		return before, 0, err
+// publisher returns what is known of the publisher of a package, nil when
+// nothing is.
+func (r *Registry) publisher(ctx context.Context, pkg string) (*index.Pin, uint64, error) {
+	var pin index.Pin
+	revision, err := r.get(ctx, refPublisher+pkg, &pin)
+	if err != nil || revision == 0 {
+		return nil, 0, err
 	}
-	if revision == 0 {
-		next, err := index.Next(nil, idx.Index, idx.signers)
-		return next, 0, err
-	}
-	next, err := index.Next(&before, idx.Index, idx.signers)
-	return next, revision, err
+	return &pin, revision, nil
 }
 
 // published returns the version of an index that a selector picks.
