@@ -1,208 +1,205 @@
 package site
 
 import (
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"net/http"
+	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
 
-// BetaParameter is the query parameter of a link to the beta view. Its value
-// is a token; "off" leaves the view.
-const BetaParameter = "berth-beta"
-
-// Names of the server's own cookies. Guests neither see nor set any whose
-// names begin with cookiePrefix.
+// Cookies of the site itself. Guests neither see nor set them.
 const (
-	cookiePrefix = "berth_"
-	ownerCookie  = cookiePrefix + "owner"
-	linkCookie   = cookiePrefix + "link_" // with the mount's ID
-	shareCookie  = cookiePrefix + "share"
+	cookiePrefix = "berth-"
+	betaCookie   = BetaParameter // tokens, joined with tokenSeparator
+	shareCookie  = "berth-share"
 )
 
-// OwnerToken lets its bearer see the beta of every mount, and a closed site.
-func OwnerToken(key []byte, expires time.Time) string { return sign(key, ownerCookie, expires) }
+const (
+	tokenSeparator = "~"
+	maxTokens      = 8 // that one browser keeps, the newest ones
+	shareAge       = 365 * 24 * time.Hour
+)
 
-// LinkToken lets its bearer see the beta of one mount, if its policy allows links.
-func LinkToken(key []byte, mount string, expires time.Time) string {
-	return sign(key, linkCookie+mount, expires)
+// A viewer is what a request says, provably, about who asks.
+type viewer struct {
+	onBetaHost bool
+	owner      bool
+	links      []string // IDs of mounts
+	share      shareNumber
+	hasShare   bool
 }
 
-// sign returns name.expiry.signature, with the expiry in Unix seconds and an
-// HMAC-SHA256 of the rest. The name says what the token is good for.
-func sign(key []byte, name string, expires time.Time) string {
-	text := name + "." + strconv.FormatInt(expires.Unix(), 10)
-	return text + "." + mac(key, text)
-}
-
-func mac(key []byte, text string) string {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte("berth beta: " + text))
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))
-}
-
-// verify returns what a token is good for, and until when.
-func verify(key []byte, token string) (name string, expires time.Time, ok bool) {
-	i := strings.LastIndexByte(token, '.')
-	if i < 0 || len(key) == 0 || !hmac.Equal([]byte(mac(key, token[:i])), []byte(token[i+1:])) {
-		return "", time.Time{}, false
-	}
-	name, expiry, _ := strings.Cut(token[:i], ".")
-	seconds, err := strconv.ParseInt(expiry, 10, 64)
-	expires = time.Unix(seconds, 0)
-	return name, expires, err == nil && time.Now().Before(expires)
-}
-
-// openBetaLink turns the token of a link into a cookie and sends the visitor
-// to the same address without it. It reports whether it has answered.
-func (v *visit) openBetaLink() bool {
-	r := v.request
-	if !strings.Contains(r.URL.RawQuery, BetaParameter+"=") {
-		return false
-	}
-	query := r.URL.Query()
-	token := query.Get(BetaParameter)
-	query.Del(BetaParameter)
-	if token == "off" {
-		for _, c := range r.Cookies() {
-			if strings.HasPrefix(c.Name, ownerCookie) || strings.HasPrefix(c.Name, linkCookie) {
-				http.SetCookie(v.out.ResponseWriter, &http.Cookie{Name: c.Name, Path: "/", MaxAge: -1})
+// viewer reads who asks, and takes the site's own cookies out of the request.
+func (g *generation) viewer(r *http.Request, now time.Time) viewer {
+	v := viewer{onBetaHost: g.betaHost != "" && hostOf(r) == g.betaHost}
+	for _, tokenText := range takeCookies(r.Header, betaCookie) {
+		for _, t := range openTokens(g.settings.BetaKey, tokenText, now) {
+			if t.owner {
+				v.owner = true
+			} else {
+				v.links = append(v.links, t.mount)
 			}
 		}
-	} else if name, expires, ok := verify(v.table.settings.BetaKey, token); ok {
-		http.SetCookie(v.out.ResponseWriter, &http.Cookie{Name: name, Value: token, Path: "/", Expires: expires, HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteLaxMode})
-	} else {
-		return false // a selector from a stranger is the handler's to read
 	}
-	target := *r.URL
-	target.RawQuery = query.Encode()
-	h := v.out.ResponseWriter.Header()
-	h.Set("Location", target.RequestURI())
-	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
-	v.out.status, v.out.wroteHead = http.StatusSeeOther, true
-	v.out.ResponseWriter.WriteHeader(http.StatusSeeOther)
-	return true
-}
-
-// A view is what a visitor may see, by host name and cookies.
-type view struct {
-	owner    bool
-	betaHost bool
-	links    []string // mounts whose links were opened
-	own      bool     // the request has cookies of the server's own
-	share    int      // where the visitor stands between 0 and 9999; -1: unknown
-}
-
-func (v *visit) view(host string) view {
-	w := view{betaHost: host != "" && host == v.table.betaHost, share: -1}
-	header := v.request.Header["Cookie"]
-	if !slices.ContainsFunc(header, func(c string) bool { return strings.Contains(c, cookiePrefix) }) {
-		return w
-	}
-	w.own = true
-	for _, c := range v.request.Cookies() {
-		if !strings.HasPrefix(c.Name, cookiePrefix) {
-			continue
+	for _, sealed := range takeCookies(r.Header, shareCookie) {
+		if n, ok := openShare(g.settings.BetaKey, sealed); ok {
+			v.share, v.hasShare = n, true
 		}
-		if c.Name == shareCookie {
-			w.share = v.shareOf(c.Value)
-			continue
+	}
+	return v
+}
+
+func openTokens(key []byte, joined string, now time.Time) []token {
+	var valid []token
+	for sealed := range strings.SplitSeq(joined, tokenSeparator) {
+		if t, ok := openToken(key, sealed, now); ok && len(valid) < maxTokens {
+			valid = append(valid, t)
 		}
-		name, _, ok := verify(v.table.settings.BetaKey, c.Value)
-		if !ok || name != c.Name {
-			continue
-		}
-		if mount, isLink := strings.CutPrefix(name, linkCookie); isLink {
-			w.links = append(w.links, mount)
-		}
-		w.owner = w.owner || name == ownerCookie
 	}
-	return w
+	return valid
 }
 
-// choose returns the deployment that answers this visitor, nil for none.
-func (v *visit) choose(m *mount, w view) *deployment {
-	if m.beta == nil {
-		return m.production
+// takeCookies removes a cookie from the header and returns its values.
+func takeCookies(h http.Header, name string) (values []string) {
+	lines := h["Cookie"]
+	if !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, name) }) {
+		return nil
 	}
-	if v.seesBeta(m, w) {
-		h := v.out.Header()
-		h.Set("Cache-Control", "private, no-store")
-		h.Add("Vary", "Cookie")
-		return m.beta
-	}
-	if m.BetaPolicy.Mode == BetaShare && m.production != nil {
-		v.out.Header().Add("Vary", "Cookie")
-	}
-	return m.production
-}
-
-func (v *visit) seesBeta(m *mount, w view) bool {
-	rank := slices.Index([]BetaMode{BetaOff, BetaOwner, BetaLink, BetaEveryone, BetaShare}, m.BetaPolicy.Mode)
-	switch {
-	case rank >= 1 && w.owner, rank >= 2 && slices.Contains(w.links, m.ID), rank >= 3 && w.betaHost:
-		return true
-	case m.BetaPolicy.Mode != BetaShare:
-		return false
-	}
-	if w.share < 0 {
-		w.share = v.newShare()
-	}
-	return w.share < m.BetaPolicy.Percent*100
-}
-
-// shareOf reads a share cookie: number.signature. The signature keeps visitors
-// from choosing where they stand.
-func (v *visit) shareOf(value string) int {
-	number, signature, _ := strings.Cut(value, ".")
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 0 || n > 9999 || !hmac.Equal([]byte(mac(v.table.settings.BetaKey, shareCookie+number)), []byte(signature)) {
-		return -1
-	}
-	return n
-}
-
-// newShare gives a visitor a place that he keeps: when the share grows, nobody
-// flips back.
-func (v *visit) newShare() int {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails since Go 1.24
-	n := int(binary.LittleEndian.Uint64(b[:]) % 10000)
-	number := strconv.Itoa(n)
-	http.SetCookie(v.out.ResponseWriter, &http.Cookie{Name: shareCookie, Value: number + "." + mac(v.table.settings.BetaKey, shareCookie+number), Path: "/",
-		MaxAge: 365 * 24 * 3600, HttpOnly: true, Secure: v.request.TLS != nil, SameSite: http.SameSiteLaxMode})
-	v.out.ownCookies = v.out.Header()["Set-Cookie"]
-	return n
-}
-
-// stripCookies keeps the server's own cookies from guests.
-func (w view) stripCookies(r *http.Request) {
-	if !w.own {
-		return
-	}
-	var kept []string
-	for _, header := range r.Header["Cookie"] {
-		for part := range strings.SplitSeq(header, ";") {
-			if part = strings.TrimSpace(part); part != "" && !strings.HasPrefix(part, cookiePrefix) {
-				kept = append(kept, part)
+	kept := make([]string, 0, len(lines))
+	for _, line := range lines {
+		var others []string
+		for pair := range strings.SplitSeq(line, ";") {
+			pair = strings.Trim(pair, " \t")
+			if key, value, _ := strings.Cut(pair, "="); strings.TrimRight(key, " \t") == name {
+				values = append(values, strings.Trim(value, " \t\""))
+			} else if pair != "" {
+				others = append(others, pair)
 			}
+		}
+		if others != nil {
+			kept = append(kept, strings.Join(others, "; "))
 		}
 	}
 	if len(kept) == 0 {
-		r.Header.Del("Cookie")
-		return
+		delete(h, "Cookie")
+	} else {
+		h["Cookie"] = kept
 	}
-	r.Header["Cookie"] = []string{strings.Join(kept, "; ")}
+	return values
 }
 
-// withoutOwnCookies drops cookies that a guest tries to set in the server's name.
-func withoutOwnCookies(cookies []string) []string {
-	return slices.DeleteFunc(slices.Clone(cookies), func(c string) bool { return strings.HasPrefix(strings.TrimSpace(c), cookiePrefix) })
+// choose returns the slot of m for a viewer. A visitor that must be drawn to
+// be or not to be in a share gets a number, whose sealed form is returned to
+// be kept in a cookie.
+func (v *viewer) choose(m *mount, key []byte) (slot Slot, newShareCookie string) {
+	if m.beta == nil || m.BetaPolicy.Mode == BetaOff {
+		return Production, ""
+	}
+	if v.owner {
+		return Beta, ""
+	}
+	mode := m.BetaPolicy.Mode
+	byLink := mode == BetaLink || mode == BetaEveryone || mode == BetaShare
+	if byLink && slices.Contains(v.links, m.ID) {
+		return Beta, ""
+	}
+	if v.onBetaHost && (mode == BetaEveryone || mode == BetaShare) {
+		return Beta, ""
+	}
+	if mode != BetaShare || len(key) == 0 {
+		return Production, ""
+	}
+	if !v.hasShare {
+		v.share, newShareCookie = newShare(key)
+		v.hasShare = true
+	}
+	if v.share.within(m.BetaPolicy.Percent) {
+		return Beta, newShareCookie
+	}
+	return Production, newShareCookie
+}
+
+// dependence reports whether the answer for a mount depends on cookies, and
+// whether it is for this visitor only.
+func (v *viewer) dependence(m *mount, slot Slot) (byCookie, private bool) {
+	mode := m.BetaPolicy.Mode
+	if m.beta == nil || v.onBetaHost && (mode == BetaEveryone || mode == BetaShare) {
+		return false, false
+	}
+	return slot == Beta || mode == BetaShare, slot == Beta
+}
+
+// takeToken recognises a request that carries a token in its address. The
+// browser is to keep the cookie, which is "" for a token that is not valid, and
+// to go on with what is left of the query.
+func (g *generation) takeToken(r *http.Request, now time.Time) (query, cookie string, ok bool) {
+	if !strings.Contains(r.URL.RawQuery, BetaParameter) || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return "", "", false
+	}
+	query, values := cutQuery(r.URL.RawQuery, BetaParameter)
+	if values == nil {
+		return "", "", false
+	}
+	given := values[0]
+	if given == "off" {
+		return query, siteCookie(r, betaCookie, "", now, now), true
+	}
+	key := g.settings.BetaKey
+	t, valid := openToken(key, given, now)
+	if !valid {
+		return query, "", true
+	}
+	kept, until := []string{given}, t.expires
+	for _, joined := range takeCookies(r.Header, betaCookie) {
+		for old := range strings.SplitSeq(joined, tokenSeparator) {
+			if t, valid := openToken(key, old, now); valid && len(kept) < maxTokens && !slices.Contains(kept, old) {
+				kept = append(kept, old)
+				until = later(until, t.expires)
+			}
+		}
+	}
+	return query, siteCookie(r, betaCookie, strings.Join(kept, tokenSeparator), now, until), true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// cutQuery takes a parameter out of a query and leaves the rest as it is.
+func cutQuery(query, name string) (rest string, values []string) {
+	var others []string
+	for pair := range strings.SplitSeq(query, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		if key != name {
+			others = append(others, pair)
+			continue
+		}
+		plain, err := url.QueryUnescape(value)
+		if err != nil {
+			plain = ""
+		}
+		values = append(values, plain)
+	}
+	return strings.Join(others, "&"), values
+}
+
+// siteCookie returns a cookie of the site itself; one without a value is to be
+// forgotten.
+func siteCookie(r *http.Request, name, value string, now, expires time.Time) string {
+	c := http.Cookie{Name: name, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil, MaxAge: -1}
+	if value != "" {
+		c.MaxAge = max(1, int(expires.Sub(now)/time.Second))
+	}
+	return c.String()
+}
+
+// isSiteCookie reports whether a Set-Cookie line sets one of the site's own
+// cookies.
+func isSiteCookie(line string) bool {
+	name, _, _ := strings.Cut(line, "=")
+	return strings.HasPrefix(strings.TrimSpace(name), cookiePrefix)
 }

@@ -1,238 +1,217 @@
 package site
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/berth-host/berth/abi/berth"
-	"github.com/berth-host/berth/abi/httpwasm"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/berth-host/berth/host/engine"
 )
 
-// A deployment is what stands in a slot, at work. It is counted: whoever uses
-// it holds a reference, and the last one to let go closes its pools.
-type deployment struct {
-	site      *Site
-	spec      *Deployment
-	slot      Slot
-	route     string // host and path of the mount
-	mountPath string
-	log       *ring
-	metrics   *slotMetrics
-	requests  atomic.Uint64
-
-	references atomic.Int64 // 0: closing or closed
-
-	mu      sync.Mutex
-	started bool
-	failed  error // of the last try to start
-	retryAt time.Time
-	units   map[*Unit]*unit
-	handler *unit
-	filters []*unit
-}
-
-// A unit is a [Unit] at work.
-type unit struct {
-	*Unit
-	deployment *deployment
-	pool       *engine.Pool // nil: it has assets only
-	assets     *assets
-	log        func(httpwasm.Level, string)
-}
-
-// retryTime is how long a deployment that could not be started is left alone.
-const retryTime = 10 * time.Second
-
-func (s *Site) newDeployment(m *Mount, slot Slot, spec *Deployment) *deployment {
-	d := &deployment{site: s, spec: spec, slot: slot, route: m.Host + m.Path, mountPath: m.Path, log: s.logOf(m.ID, slot), units: map[*Unit]*unit{}}
-	d.metrics = s.metrics.slot(d.route, slot)
-	d.references.Store(1)
-	return d
-}
-
-func (d *deployment) name() string {
-	if d.spec.Handler == nil {
-		return ""
-	}
-	return d.spec.Handler.Package + "@" + d.spec.Handler.Version
-}
-
-// acquire takes a reference, unless the deployment is on its way out.
-func (d *deployment) acquire() bool {
-	for {
-		n := d.references.Load()
-		if n == 0 {
-			return false
-		}
-		if d.references.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
-
-func (d *deployment) release() {
-	if d.references.Add(-1) > 0 {
-		return
-	}
-	d.site.closing.Go(func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		for _, u := range d.units {
-			if u.pool == nil {
-				continue
-			}
-			if err := u.pool.Close(context.Background()); err != nil {
-				d.site.opts.Log.Error("pool not closed", "unit", u.Package, "error", err)
-			}
-		}
-	})
-}
-
-// start loads the modules and makes the pools. A failure is remembered for a
-// while, so that visitors of a broken mount do not load it again and again.
-func (d *deployment) start(ctx context.Context) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.started {
-		return nil
-	}
-	if d.failed != nil && time.Now().Before(d.retryAt) {
-		return d.failed
-	}
-	d.failed = d.startUnits(ctx)
-	if d.failed != nil {
-		d.retryAt = time.Now().Add(retryTime)
-		d.log.add(Line{Level: "error", Text: d.failed.Error()})
-		return d.failed
-	}
-	d.started = true
-	return nil
-}
-
-func (d *deployment) startUnits(ctx context.Context) error {
-	d.filters = nil
-	for _, spec := range d.spec.Filters {
-		u, err := d.startUnit(ctx, spec)
-		if err != nil {
-			return err
-		}
-		d.filters = append(d.filters, u)
-	}
-	if d.spec.Handler == nil {
-		return nil
-	}
-	var err error
-	d.handler, err = d.startUnit(ctx, d.spec.Handler)
-	return err
-}
-
-func (d *deployment) startUnit(ctx context.Context, spec *Unit) (*unit, error) {
-	if u := d.units[spec]; u != nil {
-		return u, nil
-	}
-	u := &unit{Unit: spec, deployment: d, assets: newAssets(spec.Files, spec.Assets)}
-	u.log = func(level httpwasm.Level, text string) {
-		d.log.add(Line{Level: levelName(level), Package: spec.Package, Text: text})
-	}
-	if spec.Code != nil {
-		module, err := d.site.opts.Engine.Load(ctx, spec.Code.Hash, spec.Code.Open)
-		if err != nil {
-			return nil, fmt.Errorf("%s@%s: %w", spec.Package, spec.Version, err)
-		}
-		defer module.Release() // the pool holds it from now on
-		u.pool, err = module.Pool(engine.PoolConfig{
-			Name: spec.Package + "@" + spec.Version, Isolation: spec.Isolation, Limits: spec.Limits,
-			Output:     func(line string) { d.log.add(Line{Level: "info", Package: spec.Package, Text: line}) },
-			StartState: &callState{exchange: httpwasm.Exchange{Config: spec.Config, Log: u.log}, session: berth.Session{Host: &unitHost{unit: u}}},
-		})
-		if err != nil {
-			return nil, fmt.Errorf("%s@%s: %w", spec.Package, spec.Version, err)
-		}
-	}
-	d.units[spec] = u
-	if u.pool != nil && spec.Dialect == dialectHTTPWasm {
-		if err := u.pool.Warm(ctx); err != nil {
-			return nil, fmt.Errorf("%s@%s: %w", spec.Package, spec.Version, err)
-		}
-	}
-	for _, dependency := range spec.Dependencies {
-		if _, err := d.startUnit(ctx, dependency); err != nil {
-			return nil, err
-		}
-	}
-	return u, nil
-}
-
-// The dialects that a unit may speak.
+// Times of a deployment's start.
 const (
-	dialectHTTPWasm = "http-wasm"
-	dialectCGI      = "cgi"
+	loadTime   = time.Minute     // until it is given up
+	retryTime  = 5 * time.Second // until a failed one is tried again
+	loadersMax = 4               // units that one deployment loads at once
 )
 
-func levelName(level httpwasm.Level) string {
-	switch level {
-	case httpwasm.LevelDebug:
-		return "debug"
-	case httpwasm.LevelWarn:
-		return "warn"
-	case httpwasm.LevelError:
-		return "error"
-	}
-	return "info"
+// A deployment is a [Deployment] at work. It costs next to nothing until it is
+// opened, by the change that brings it or by its first request.
+type deployment struct {
+	site  *Site
+	place *place
+	id    string
+	spec  *Deployment
+
+	ready atomic.Pointer[chain] // nil until it is loaded
+
+	mu      sync.Mutex
+	loading *loading
+	closed  bool
 }
 
-// checkHealth asks the handler's health path through the whole pipeline.
-func (d *deployment) checkHealth(ctx context.Context) error {
-	h := d.spec.Handler
-	if h == nil || h.Health == "" {
-		return nil
-	}
-	target := d.mountPath + h.Health
-	if d.mountPath == "/" {
-		target = h.Health
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://health.invalid"+target, nil)
-	if err != nil {
-		return err
-	}
-	r.RequestURI, r.RemoteAddr, r.Proto = target, "127.0.0.1:0", "HTTP/1.1"
-	w := newBuffer()
-	if err := d.pipeline(w, r, nil); err != nil {
-		return fmt.Errorf("its health check failed: %w", err)
-	}
-	if w.status >= 400 {
-		return fmt.Errorf("its health check %s answered %d: %.200q", h.Health, w.status, w.body.String())
-	}
-	return nil
+// A loading is one attempt to load a deployment, for all who wait for it.
+type loading struct {
+	done   chan struct{}
+	err    error
+	failed time.Time
 }
 
-// stats sums the pools up.
-func (d *deployment) stats() engine.Stats {
-	var sum engine.Stats
+// A chain is what a deployment's requests pass: filters, then the handler.
+type chain struct {
+	filters []*unit
+	handler *unit // nil: none
+	units   []*unit
+}
+
+// open returns the deployment's chain, which it loads if that has not been
+// done. An error is a [*DeployError].
+func (d *deployment) open(ctx context.Context) (*chain, error) {
+	if c := d.ready.Load(); c != nil {
+		return c, nil
+	}
+	d.mu.Lock()
+	l := d.loading
+	if l == nil || l.err != nil && time.Since(l.failed) > retryTime {
+		l = &loading{done: make(chan struct{})}
+		d.loading = l
+		// Whoever comes first must not take the others' start away when he goes.
+		go d.load(context.WithoutCancel(ctx), l)
+	}
+	d.mu.Unlock()
+	select {
+	case <-l.done:
+		return d.ready.Load(), l.err
+	case <-ctx.Done():
+		return nil, &DeployError{Mount: d.place.mount(), Slot: d.place.slot, Err: ctx.Err()}
+	}
+}
+
+func (d *deployment) load(ctx context.Context, l *loading) {
+	ctx, cancel := context.WithTimeout(ctx, loadTime)
+	defer cancel()
+	c, err := d.site.load(ctx, d.place, d.spec)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, u := range d.units {
-		if u.pool == nil {
-			continue
-		}
-		s := u.pool.Stats()
-		sum.Idle += s.Idle
-		sum.Busy += s.Busy
-		sum.Waiting += s.Waiting
-		sum.Memory += s.Memory
-		sum.Calls += s.Calls
-		sum.Traps += s.Traps
-		sum.Timeouts += s.Timeouts
-		sum.Rejected += s.Rejected
-		sum.Created += s.Created
+	if err == nil && d.closed {
+		err = errClosed
+		go c.close(context.Background())
 	}
-	return sum
+	if err != nil {
+		l.err, l.failed = err, time.Now()
+		d.place.log.add(LogLine{Time: time.Now(), Level: "error", Text: "it cannot be started: " + err.Error()})
+		d.site.log.Warn("deployment cannot be started", "mount", d.place.mount(), "slot", d.place.slot, "error", err)
+	} else {
+		d.ready.Store(c)
+	}
+	close(l.done)
 }
 
-var errNoSuchDependency = errors.New("the package has no dependency of that name")
+var errClosed = errors.New("it was replaced while it started")
+
+// close gives everything back when the running calls have ended.
+func (d *deployment) close(ctx context.Context) {
+	d.mu.Lock()
+	d.closed = true
+	d.mu.Unlock()
+	if c := d.ready.Load(); c != nil {
+		c.close(ctx)
+	}
+}
+
+func (c *chain) close(ctx context.Context) {
+	for _, u := range c.units {
+		u.close(ctx)
+	}
+}
+
+// load builds the units of a deployment and starts an instance of each.
+func (s *Site) load(ctx context.Context, p *place, spec *Deployment) (_ *chain, err error) {
+	b := builder{site: s, place: p, built: map[string]*unit{}}
+	c := &chain{}
+	if spec.Handler != nil {
+		c.handler = b.build(spec.Handler)
+	}
+	for _, filter := range spec.Filters {
+		c.filters = append(c.filters, b.build(filter))
+	}
+	c.units = b.units
+	defer func() {
+		if err != nil {
+			c.close(context.Background()) // nothing runs yet
+		}
+	}()
+	group, loadCtx := errgroup.WithContext(ctx)
+	group.SetLimit(loadersMax)
+	for _, u := range c.units {
+		group.Go(func() error {
+			err := u.load(loadCtx, c.behind(u))
+			if err == nil && u.pool != nil {
+				err = u.pool.Warm(loadCtx)
+			}
+			if err != nil {
+				return &DeployError{Mount: p.mount(), Slot: p.slot, Unit: u.String(), Err: err}
+			}
+			return nil
+		})
+	}
+	return c, group.Wait()
+}
+
+// maxBehind is how long a site filter waits for what stands behind it, which
+// may be any deployment.
+const maxBehind = 10 * time.Minute
+
+// behind is how long a filter may wait for what stands behind it.
+func (c *chain) behind(u *unit) time.Duration {
+	i := slices.Index(c.filters, u)
+	switch {
+	case i < 0:
+		return 0
+	case c.handler == nil:
+		return maxBehind
+	}
+	total := limitOf(c.handler)
+	for _, filter := range c.filters[i+1:] {
+		total += limitOf(filter)
+	}
+	return total
+}
+
+// A builder makes each unit of a deployment once, whoever refers to it: units
+// may call each other in circles.
+type builder struct {
+	site  *Site
+	place *place
+	built map[string]*unit // by ID
+	units []*unit
+}
+
+func (b *builder) build(spec *Unit) *unit {
+	if u := b.built[spec.ID]; u != nil {
+		return u
+	}
+	u := &unit{Unit: spec, site: b.site, place: b.place}
+	b.built[spec.ID] = u
+	b.units = append(b.units, u)
+	if len(spec.Dependencies) > 0 {
+		u.dependencies = make(map[string]*unit, len(spec.Dependencies))
+		for name, dependency := range spec.Dependencies {
+			u.dependencies[name] = b.build(dependency)
+		}
+	}
+	return u
+}
+
+// A DeployError says which part of which deployment cannot be put to work, and
+// why.
+type DeployError struct {
+	Mount string // host and path, such as "/news"; "" for filters of the whole site
+	Slot  Slot
+	Unit  string // package@version; "" if it is none in particular
+	Err   error
+}
+
+func (e *DeployError) Error() string {
+	where := fmt.Sprintf("%s (%s)", e.Mount, e.Slot)
+	if e.Mount == "" {
+		where = "site filters"
+	}
+	if e.Unit != "" {
+		where += ": " + e.Unit
+	}
+	return fmt.Sprintf("%s: %v", where, e.Err)
+}
+
+func (e *DeployError) Unwrap() error { return e.Err }
+
+func limitOf(u *unit) time.Duration {
+	return cmp.Or(u.Limits.Timeout, engine.DefaultLimits.Timeout)
+}

@@ -2,84 +2,102 @@ package site
 
 import (
 	"context"
+	"fmt"
 	"iter"
-	"slices"
 	"sync"
 	"time"
 )
 
-// Limits of a deployment's log.
+// Limits of the log of a slot.
 const (
-	KeptLines = 1000     // lines that are remembered
-	maxLine   = 16 << 10 // bytes of a line; what is longer is cut
-	maxRate   = 1000     // lines a second; what is more is counted and dropped
+	maxLines     = 1000    // that are kept
+	maxLogBytes  = 1 << 20 // of text that are kept
+	maxLineBytes = 8 << 10 // of one text; what is longer is cut
+	maxLineRate  = 200     // lines in a second; the others are counted only
 )
 
-// A Line is one entry of a slot's log.
-type Line struct {
+// A LogLine is one event of a deployment: what its code said, or what befell it.
+type LogLine struct {
 	Time    time.Time
-	Level   string // debug, info, warn or error
-	Request string // ID of the request; "" for none
-	Package string
-	Text    string
+	Level   string // "debug", "info", "warn" or "error"
+	Request string // ID of the request; "" outside of one
+	Package string // with version
+	Text    string // may hold several lines, such as a stack
 }
 
-// A ring remembers the newest lines of a slot.
-type ring struct {
+// A ringLog keeps the newest lines of a slot, for readers that come later and for
+// those that follow.
+type ringLog struct {
 	mu      sync.Mutex
-	list    []Line
-	first   uint64 // number of list[0] since the beginning
-	changed chan struct{}
-
-	second  int64 // Unix second that written counts
-	written int
+	lines   []LogLine     // the oldest first
+	end     uint64        // number of lines that there ever were
+	bytes   int           // of text that is kept
+	changed chan struct{} // closed by the next line; nil while nobody follows
+	second  int64         // in which lines are counted
+	passed  int
 	dropped int
 }
 
-func newRing() *ring { return &ring{changed: make(chan struct{})} }
-
-func (r *ring) add(l Line) {
-	l.Time = time.Now()
-	if len(l.Text) > maxLine {
-		l.Text = l.Text[:maxLine] + "…"
+func (l *ringLog) add(line LogLine) {
+	if len(line.Text) > maxLineBytes {
+		line.Text = line.Text[:maxLineBytes] + "…"
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if second := l.Time.Unix(); second != r.second {
-		if r.dropped > 0 {
-			r.append(Line{Time: l.Time, Level: "warn", Text: "some lines were dropped: more than 1000 in a second"})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if second := line.Time.Unix(); second != l.second {
+		if l.dropped > 0 {
+			l.put(LogLine{Time: line.Time, Level: "warn", Text: fmt.Sprintf("%d lines were left out: more than %d in a second", l.dropped, maxLineRate)})
 		}
-		r.second, r.written, r.dropped = second, 0, 0
+		l.second, l.passed, l.dropped = second, 0, 0
 	}
-	if r.written++; r.written > maxRate {
-		r.dropped++
+	if l.passed++; l.passed > maxLineRate {
+		l.dropped++
 		return
 	}
-	r.append(l)
+	l.put(line)
 }
 
-func (r *ring) append(l Line) {
-	if len(r.list) == KeptLines {
-		r.list = slices.Delete(r.list, 0, KeptLines/10) // a tenth at once, so that it is rare
-		r.first += KeptLines / 10
+// put adds a line, and drops the oldest ones that are too many. l.mu is held.
+func (l *ringLog) put(line LogLine) {
+	for len(l.lines) == maxLines || len(l.lines) > 0 && l.bytes+len(line.Text) > maxLogBytes {
+		l.bytes -= len(l.lines[0].Text)
+		l.lines[0] = LogLine{} // the array stays for a while, its text must not
+		l.lines = l.lines[1:]
 	}
-	r.list = append(r.list, l)
-	close(r.changed)
-	r.changed = make(chan struct{})
+	l.lines = append(l.lines, line)
+	l.bytes += len(line.Text)
+	l.end++
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
 }
 
-// lines yields what is remembered, and with follow what comes until ctx ends.
-func (r *ring) lines(ctx context.Context, follow bool) iter.Seq[Line] {
-	return func(yield func(Line) bool) {
-		var at uint64
+// since returns what is kept of the lines after the first n, how many lines
+// there were by then, and a channel that the next one closes.
+func (l *ringLog) since(n uint64) (lines []LogLine, end uint64, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := l.end - uint64(len(l.lines))
+	if n = max(n, first); n < l.end {
+		lines = append(lines, l.lines[n-first:]...)
+	}
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
+	return lines, l.end, l.changed
+}
+
+// all yields the lines that are kept and, if follow is set, those to come until
+// ctx ends. A reader that is slower than the lines come misses some.
+func (l *ringLog) all(ctx context.Context, follow bool) iter.Seq[LogLine] {
+	return func(yield func(LogLine) bool) {
+		var seen uint64
 		for {
-			r.mu.Lock()
-			at = max(at, r.first)
-			page, changed := slices.Clone(r.list[at-r.first:]), r.changed
-			r.mu.Unlock()
-			at += uint64(len(page))
-			for _, l := range page {
-				if !yield(l) {
+			lines, end, changed := l.since(seen)
+			seen = end
+			for _, line := range lines {
+				if !yield(line) {
 					return
 				}
 			}

@@ -1,83 +1,133 @@
 package site
 
 import (
-	"time"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/berth-host/berth/host/engine"
 )
 
-// metrics are the site's measurements. Labels are routes of mounts and slots:
-// their number is that of the mounts, whatever visitors ask for.
-type metrics struct {
-	requests *prometheus.CounterVec
-	latency  *prometheus.HistogramVec
-	traps    *prometheus.CounterVec
+// Traffic is what the deployment in one slot of a mount does, as it stands now.
+type Traffic struct {
+	Mount    string // ID; "" for the filters of the whole site
+	Host     string
+	Path     string
+	Slot     Slot
+	Package  string // of the handler, with version; "" without one
+	Requests uint64 // since the server started, over all deployments of the slot
 
-	calls  *prometheus.Desc
-	memory *prometheus.Desc
-	// pools yields what the pools do when somebody looks.
-	pools func(yield func(route string, slot Slot, stats engine.Stats))
+	// Stats are those of all pools of the deployment together; Traps counts
+	// over all deployments of the slot.
+	engine.Stats
 }
 
-func newMetrics(registerer prometheus.Registerer) *metrics {
-	labels := []string{"mount", "slot"}
-	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "berth_requests_total", Help: "Requests by mount, slot and class of status."}, append(labels, "status")),
-		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "berth_request_seconds", Help: "Time from request to answer.",
-			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}, labels),
-		traps:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "berth_traps_total", Help: "Calls that a guest did not finish."}, labels),
-		calls:  prometheus.NewDesc("berth_pool_instances", "Instances by what they do: idle, busy; waiting counts calls.", append(labels, "state"), nil),
-		memory: prometheus.NewDesc("berth_pool_memory_bytes", "Linear memory of all instances.", labels, nil),
+// Traffic lists the slots that hold a deployment, by host and path.
+func (s *Site) Traffic() []Traffic {
+	var all []Traffic
+	for m, d := range s.current.Load().deployments {
+		all = append(all, d.traffic(m))
 	}
-	if registerer != nil {
-		registerer.MustRegister(m.requests, m.latency, m.traps, m)
-	}
-	return m
+	return all
 }
 
-// Describe implements prometheus.Collector.
-func (m *metrics) Describe(ch chan<- *prometheus.Desc) { ch <- m.calls; ch <- m.memory }
-
-// Collect implements prometheus.Collector.
-func (m *metrics) Collect(ch chan<- prometheus.Metric) {
-	m.pools(func(route string, slot Slot, stats engine.Stats) {
-		for state, n := range map[string]int{"idle": stats.Idle, "busy": stats.Busy, "waiting": stats.Waiting} {
-			ch <- prometheus.MustNewConstMetric(m.calls, prometheus.GaugeValue, float64(n), route, string(slot), state)
+// deployments visits the deployments that stand in a slot.
+func (g *generation) deployments(yield func(*mount, *deployment) bool) {
+	if g.filters != nil && !yield(&mount{}, g.filters) {
+		return
+	}
+	for m := range g.routes.all {
+		for _, slot := range []Slot{Production, Beta} {
+			if d := m.in(slot); d != nil && !yield(m, d) {
+				return
+			}
 		}
-		ch <- prometheus.MustNewConstMetric(m.memory, prometheus.GaugeValue, float64(stats.Memory), route, string(slot))
-	})
-}
-
-// slotMetrics are those of one slot, looked up once.
-type slotMetrics struct {
-	status  [5]prometheus.Counter // 2xx, 3xx, 4xx, 5xx, none
-	latency prometheus.Observer
-	traps   prometheus.Counter
-}
-
-func (m *metrics) slot(route string, slot Slot) *slotMetrics {
-	s := &slotMetrics{latency: m.latency.WithLabelValues(route, string(slot)), traps: m.traps.WithLabelValues(route, string(slot))}
-	for i, class := range []string{"2xx", "3xx", "4xx", "5xx", "none"} {
-		s.status[i] = m.requests.WithLabelValues(route, string(slot), class)
 	}
-	return s
 }
 
-func (s *slotMetrics) observe(status int, took time.Duration) {
-	class := status/100 - 2
-	if class < 0 || class > 3 {
-		class = 4 // the visitor went away before there was a status
+func (d *deployment) traffic(m *mount) Traffic {
+	t := Traffic{Mount: m.ID, Host: m.Host, Path: m.Path, Slot: d.place.slot, Requests: d.place.stats.requests()}
+	if h := d.spec.Handler; h != nil {
+		t.Package = h.Package + "@" + h.Version
 	}
-	s.status[class].Inc()
-	s.latency.Observe(took.Seconds())
+	if c := d.ready.Load(); c != nil {
+		for _, u := range c.units {
+			for pool := range u.pools {
+				add(&t.Stats, pool.Stats())
+			}
+		}
+	}
+	t.Traps = d.place.stats.traps.Load()
+	return t
 }
 
-// forget removes what is measured of a mount that is gone.
-func (m *metrics) forget(route string) {
-	labels := prometheus.Labels{"mount": route}
-	m.requests.DeletePartialMatch(labels)
-	m.latency.DeletePartialMatch(labels)
-	m.traps.DeletePartialMatch(labels)
+func add(sum *engine.Stats, s engine.Stats) {
+	sum.Idle += s.Idle
+	sum.Busy += s.Busy
+	sum.Waiting += s.Waiting
+	sum.Memory += s.Memory
+	sum.Calls += s.Calls
+	sum.Timeouts += s.Timeouts
+	sum.Rejected += s.Rejected
+	sum.Created += s.Created
+}
+
+// A collector shows the site to Prometheus. What it shows is counted in each
+// [place] and gathered when it is asked for, so that a mount that is removed
+// takes its labels with it.
+type collector Site
+
+var (
+	slotLabels   = []string{"mount", "slot"}
+	requestsDesc = prometheus.NewDesc("berth_requests_total", "Requests by class of status; class 0 went away unanswered.", append(slotLabels, "class"), nil)
+	latencyDesc  = prometheus.NewDesc("berth_request_seconds", "Time from a request's head to the end of its answer.", slotLabels, nil)
+	trapsDesc    = prometheus.NewDesc("berth_traps_total", "Calls that a module did not finish.", slotLabels, nil)
+	callsDesc    = prometheus.NewDesc("berth_calls", "Calls in all modules of a slot: running, or waiting for an instance.", append(slotLabels, "state"), nil)
+	idleDesc     = prometheus.NewDesc("berth_instances_idle", "Instances that lie ready.", slotLabels, nil)
+	memoryDesc   = prometheus.NewDesc("berth_memory_bytes", "Linear memory of all instances.", slotLabels, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (c *collector) Describe(descs chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{requestsDesc, latencyDesc, trapsDesc, callsDesc, idleDesc, memoryDesc} {
+		descs <- d
+	}
+}
+
+// Collect implements [prometheus.Collector]. Slots that nobody has asked yet
+// are left out.
+func (c *collector) Collect(metrics chan<- prometheus.Metric) {
+	for m, d := range (*Site)(c).current.Load().deployments {
+		if d.ready.Load() == nil {
+			continue
+		}
+		t := d.traffic(m)
+		slot := string(t.Slot)
+		d.place.stats.collect(metrics, m.route(), slot)
+		gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+			metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{m.route(), slot}, labels...)...)
+		}
+		gauge(callsDesc, float64(t.Busy), "running")
+		gauge(callsDesc, float64(t.Waiting), "waiting")
+		gauge(idleDesc, float64(t.Idle))
+		gauge(memoryDesc, float64(t.Memory))
+	}
+}
+
+func (s *stats) collect(metrics chan<- prometheus.Metric, mount, slot string) {
+	for i := range s.classes {
+		if n := s.classes[i].Load(); n > 0 {
+			metrics <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), mount, slot, strconv.Itoa(i)+"xx")
+		}
+	}
+	metrics <- prometheus.MustNewConstMetric(trapsDesc, prometheus.CounterValue, float64(s.traps.Load()), mount, slot)
+	buckets := make(map[float64]uint64, len(latencyBounds))
+	var total uint64
+	for i := range s.latency {
+		total += s.latency[i].Load()
+		if i < len(latencyBounds) {
+			buckets[latencyBounds[i]] = total
+		}
+	}
+	metrics <- prometheus.MustNewConstHistogram(latencyDesc, total, float64(s.nanos.Load())/1e9, buckets, mount, slot)
 }

@@ -1,4 +1,4 @@
-package site_test
+package site
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,264 +15,277 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/berth-host/berth/abi"
 	"github.com/berth-host/berth/abi/berth"
 	"github.com/berth-host/berth/abi/httpwasm"
 	"github.com/berth-host/berth/host/engine"
-	"github.com/berth-host/berth/host/site"
 )
 
-// compileChild makes the test binary be the child process that compiles.
-const compileChild = "BERTH_TEST_COMPILE"
+// childVariable makes the test binary act as the compiler.
+const childVariable = "BERTH_SITE_TEST_COMPILER"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(compileChild) != "" {
+	if os.Getenv(childVariable) != "" {
 		os.Exit(engine.CompileMain(os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Exit(run(m))
-}
-
-// shared is the engine of all tests: each guest is compiled once.
-var shared *engine.Engine
-
-func run(m *testing.M) int {
-	ctx := context.Background()
 	dir, err := os.MkdirTemp("", "berth-site")
 	if err != nil {
-		panic(err)
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	defer os.RemoveAll(dir)
-	shared, err = engine.New(ctx, engine.Options{
-		CacheDir: dir, Dialects: []*abi.Dialect{httpwasm.Dialect, berth.Dialect}, Log: slog.New(slog.DiscardHandler),
+	cacheDir = filepath.Join(dir, "cache")
+	code := m.Run()
+	_ = os.RemoveAll(dir) // in the system's folder for such things
+	os.Exit(code)
+}
+
+// cacheDir keeps the guests' code, so that each is compiled once.
+var cacheDir string
+
+var testEngine = sync.OnceValues(func() (*engine.Engine, error) {
+	return engine.New(context.Background(), engine.Options{
+		CacheDir: cacheDir,
 		Compiler: func(ctx context.Context) *exec.Cmd {
 			cmd := exec.CommandContext(ctx, os.Args[0])
-			cmd.Env = append(os.Environ(), compileChild+"=1")
+			cmd.Env = append(os.Environ(), childVariable+"=1", "GORACE=atexit_sleep_ms=0")
 			return cmd
 		},
+		Dialects: []*abi.Dialect{httpwasm.Dialect, berth.Dialect},
 	})
-	if err != nil {
-		panic(err)
-	}
-	code := m.Run()
-	if err := shared.Close(ctx); err != nil {
-		panic(err)
-	}
-	return code
-}
+})
 
-// guest returns the code of testdata/NAME.wasm.
-func guest(name string) *site.Code {
+func guestFile(t testing.TB, name string) []byte {
+	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name+".wasm"))
 	if err != nil {
-		panic(err)
+		t.Fatal(err)
 	}
-	sum := sha256.Sum256(b)
-	return &site.Code{Hash: hex.EncodeToString(sum[:]), Open: func(context.Context) ([]byte, error) { return b, nil }}
+	return b
 }
 
-// unit returns a unit that runs a guest.
-func unit(name, config string) *site.Unit {
-	u := &site.Unit{ID: name + config, Package: "test.example/" + name, Version: "v1.0.0", Code: guest(name), Dialect: "http-wasm", Config: []byte(config)}
-	if strings.HasPrefix(name, "cgi") {
-		u.Dialect = "cgi"
-	}
-	return u
+func codeOf(wasm []byte) *Code {
+	sum := sha256.Sum256(wasm)
+	return &Code{Hash: hex.EncodeToString(sum[:]), Open: func(context.Context) ([]byte, error) { return wasm, nil }}
 }
 
-// deploy returns a deployment whose ID tells it from others.
-func deploy(handler *site.Unit, filters ...*site.Unit) *site.Deployment {
-	id := ""
+// guest returns a unit of testdata/guest.wat, which answers with config.
+func guest(t testing.TB, config string) *Unit {
+	return &Unit{
+		ID: "guest " + config, Package: "guest.example/guest", Version: "v1.0.0",
+		Code: codeOf(guestFile(t, "guest")), Dialect: dialectHTTPWasm, Isolation: engine.IsolationShared, Config: []byte(config),
+	}
+}
+
+// program returns a unit of testdata/program.wat, which prints config or, if
+// that is empty, its environment.
+func program(t testing.TB, config string) *Unit {
+	return &Unit{
+		ID: "program " + config, Package: "program.example/program", Version: "v1.0.0",
+		Code: codeOf(guestFile(t, "program")), Dialect: dialectCGI, Config: []byte(config),
+	}
+}
+
+func deploy(handler *Unit, filters ...*Unit) *Deployment {
+	d := &Deployment{Handler: handler, Filters: filters}
+	if handler != nil {
+		d.ID = handler.ID
+	}
 	for _, f := range filters {
-		id += f.ID + "|"
+		d.ID += " " + f.ID
 	}
-	return &site.Deployment{ID: id + handler.ID, Handler: handler, Filters: filters}
+	return d
 }
 
-func mount(path string, handler *site.Unit, filters ...*site.Unit) site.Mount {
-	return site.Mount{ID: "at" + path, Path: path, Production: deploy(handler, filters...)}
+func mountAt(path string, d *Deployment) Mount {
+	return Mount{ID: "mount " + path, Path: path, Production: d}
 }
 
-var betaKey = []byte("a key of 32 bytes for the tests.")
-
-func openSettings() *site.Settings {
-	return &site.Settings{Open: true, Host: "site.example", BetaKey: betaKey, DrainTime: time.Minute}
-}
-
-// A testSite is a site behind a real server.
-type testSite struct {
-	*site.Site
-	t   testing.TB
-	url string
-	log *lockedBuffer // of the server
-}
-
-func newSite(t testing.TB, options site.Options) *testSite {
+// newSite returns an open site with the given mounts.
+func newSite(t testing.TB, options Options, mounts ...Mount) *Site {
 	t.Helper()
-	log := &lockedBuffer{}
-	options.Engine, options.Log = shared, slog.New(slog.NewTextHandler(log, nil))
-	s := &testSite{Site: site.New(options), t: t, log: log}
-	srv := httptest.NewServer(s.Site)
-	s.url = srv.URL
+	e, err := testEngine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.Engine = e
+	s := New(options)
 	t.Cleanup(func() {
-		srv.Close()
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
 			t.Error(err)
 		}
 	})
+	apply(t, s, Change{Settings: &Settings{Open: true, Host: "site.example", BetaKey: testKey, DrainTime: 5 * time.Second}, Put: mounts})
 	return s
 }
 
-// openSite is a site that is open, with mounts.
-func openSite(t testing.TB, mounts ...site.Mount) *testSite {
+var testKey = []byte("a key of 32 bytes for the tests.")
+
+func apply(t testing.TB, s *Site, c Change) {
 	t.Helper()
-	s := newSite(t, site.Options{})
-	s.apply(site.Change{Settings: openSettings(), Put: mounts})
-	return s
-}
-
-func (s *testSite) apply(c site.Change) {
-	s.t.Helper()
-	if err := s.Apply(s.t.Context(), c); err != nil {
-		s.t.Fatal(err)
+	if err := s.Apply(t.Context(), c); err != nil {
+		t.Fatal(err)
 	}
 }
 
-// A reply is an answer with its body.
+// A reply is what a visitor gets.
 type reply struct {
-	*http.Response
-	body string
-	err  error // of reading the body
+	status int
+	header http.Header
+	body   string
 }
 
-// client follows no redirects and keeps no cookies.
-var client = &http.Client{
-	Transport:     &http.Transport{MaxIdleConnsPerHost: 32, DisableCompression: true},
-	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	Timeout:       20 * time.Second,
+// A visitor asks a site over a real connection.
+type visitor struct {
+	t      testing.TB
+	url    string
+	client *http.Client
 }
 
-// ask sends a request: method, target, and fields such as "Cookie: a=b". Host
-// sets the host name.
-func (s *testSite) ask(method, target string, body io.Reader, fields ...string) reply {
-	s.t.Helper()
-	resp, err := s.try(method, target, body, fields...)
+func visitorOf(t testing.TB, s *Site) visitor {
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	client := server.Client()
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return visitor{t, server.URL, client}
+}
+
+// get asks for a path; options are header fields such as "Cookie: a=b", where
+// Host is the host name.
+func (v visitor) get(path string, fields ...string) reply {
+	v.t.Helper()
+	return v.ask(http.MethodGet, path, nil, fields...)
+}
+
+func (v visitor) ask(method, path string, body []byte, fields ...string) reply {
+	v.t.Helper()
+	got, err := v.try(method, path, body, fields...)
 	if err != nil {
-		s.t.Fatal(err)
+		v.t.Fatalf("%s %s: %v", method, path, err)
 	}
-	return resp
+	return got
 }
 
-func (s *testSite) try(method, target string, body io.Reader, fields ...string) (reply, error) {
-	r, err := http.NewRequest(method, s.url+target, body)
+func (v visitor) try(method, path string, body []byte, fields ...string) (reply, error) {
+	r, err := http.NewRequest(method, v.url, bytes.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}
+	r.URL.Opaque = path // as it is written, not cleaned
 	for _, field := range fields {
 		name, value, _ := strings.Cut(field, ": ")
 		if name == "Host" {
 			r.Host = value
+		} else {
+			r.Header.Add(name, value)
 		}
-		r.Header.Add(name, value)
 	}
-	resp, err := client.Do(r)
+	resp, err := v.client.Do(r)
 	if err != nil {
 		return reply{}, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
-	return reply{resp, string(b), err}, nil
+	return reply{resp.StatusCode, resp.Header, string(b)}, err
 }
 
-func (s *testSite) get(target string, fields ...string) reply {
-	s.t.Helper()
-	return s.ask(http.MethodGet, target, nil, fields...)
-}
-
-// want checks status and body.
 func (r reply) want(t testing.TB, status int, body string) {
 	t.Helper()
-	if r.StatusCode != status || !strings.Contains(r.body, body) || r.err != nil {
-		t.Errorf("%s %s: got %d %q (%v), want %d %q", r.Request.Method, r.Request.URL, r.StatusCode, r.body, r.err, status, body)
+	if r.status != status || r.body != body {
+		t.Errorf("got %d %q, want %d %q", r.status, r.body, status, body)
 	}
 }
 
-// logged returns the lines of a slot.
-func (s *testSite) logged(mount string, slot site.Slot) string {
-	var b strings.Builder
-	for l := range s.Log(context.Background(), mount, slot, false) {
-		fmt.Fprintf(&b, "%s %s %q\n", l.Level, l.Package, l.Text)
-	}
-	return b.String()
-}
-
-// eventually waits for what happens in the background.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for range 500 {
-		if ok() {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("it never happened: %s", what)
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// The guests that are checked in are what their sources say.
-func TestGuestsAreBuiltFromTheirSources(t *testing.T) {
-	wat2wasm, err := exec.LookPath("wat2wasm")
-	if err != nil {
-		t.Skip("wat2wasm is not installed")
-	}
-	sources, err := filepath.Glob("testdata/*.wat")
-	if err != nil || len(sources) == 0 {
-		t.Fatal(sources, err)
-	}
-	for _, source := range sources {
-		built := filepath.Join(t.TempDir(), "built.wasm")
-		if out, err := exec.Command(wat2wasm, "--debug-names", source, "-o", built).CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", source, err, out)
-			continue
-		}
-		want, err := os.ReadFile(built)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, err := os.ReadFile(strings.TrimSuffix(source, ".wat") + ".wasm"); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s was not built after its source changed: see testdata/README.md (%v)", source, err)
+func TestMountsAnswer(t *testing.T) {
+	s := newSite(t, Options{},
+		mountAt("/", deploy(guest(t, "root"))),
+		mountAt("/news", deploy(guest(t, "news"))),
+		Mount{ID: "shop", Host: "shop.example", Path: "/", Production: deploy(guest(t, "shop"))},
+		Mount{ID: "shop news", Host: "shop.example", Path: "/news/old", Production: deploy(guest(t, "old"))},
+	)
+	v := visitorOf(t, s)
+	for _, test := range []struct{ host, path, body string }{
+		{"site.example", "/", "root"},
+		{"site.example", "/newspaper", "root"},
+		{"site.example", "/news", "news"},
+		{"site.example", "/news/", "news"},
+		{"site.example", "/news/x/y", "news"},
+		{"other.example:8080", "/news", "news"},
+		{"shop.example", "/news", "shop"},
+		{"SHOP.example.:80", "/news/old/", "old"},
+		{"[::1]:80", "/", "root"},
+	} {
+		got := v.get(test.path, "Host: "+test.host)
+		if got.status != 200 || got.body != test.body {
+			t.Errorf("%s%s: %d %q, want %q", test.host, test.path, got.status, got.body, test.body)
 		}
 	}
 }
 
-// zeros reads as n bytes.
-type zeros struct{ n int }
-
-func (z *zeros) Read(b []byte) (int, error) {
-	if z.n == 0 {
-		return 0, io.EOF
+func TestGuestsSeeTheWholeURIAndTheirMount(t *testing.T) {
+	s := newSite(t, Options{}, mountAt("/news", deploy(guest(t, "news"))), mountAt("/", deploy(guest(t, "root"))), mountAt("/cgi", deploy(program(t, ""))))
+	v := visitorOf(t, s)
+	v.get("/news/u?x=1").want(t, 200, "/news/u?x=1")
+	v.get("/news/m").want(t, 200, "/news")
+	v.get("/m").want(t, 200, "/")
+	env := v.get("/cgi/a%20b?q=%20", "Accept: x").body
+	for _, want := range []string{"SCRIPT_NAME=/cgi\n", "PATH_INFO=/a b\n", "QUERY_STRING=q=%20\n", "REQUEST_METHOD=GET\n", "HTTP_ACCEPT=x\n", "REMOTE_ADDR=127.0.0.1\n"} {
+		if !strings.Contains(env, want) {
+			t.Errorf("environment lacks %q:\n%s", want, env)
+		}
 	}
-	n := min(len(b), z.n)
-	clear(b[:n])
-	z.n -= n
-	return n, nil
+}
+
+func TestAnswerWithoutACall(t *testing.T) {
+	empty := mountAt("/empty", nil)
+	disabled := mountAt("/off", deploy(guest(t, "off")))
+	disabled.Disabled = "secret reason"
+	v := visitorOf(t, newSite(t, Options{}, empty, disabled))
+	for _, test := range []struct {
+		path   string
+		status int
+	}{{"/", 404}, {"/empty", 404}, {"/off", 503}} {
+		got := v.get(test.path)
+		if got.status != test.status || got.header.Get("Content-Type") != "text/html; charset=utf-8" || strings.Contains(got.body, "secret") {
+			t.Errorf("%s: %d %v %q", test.path, got.status, got.header, got.body)
+		}
+		if id := got.header.Get("X-Request-Id"); len(id) != 16 || !strings.Contains(got.body, id) {
+			t.Errorf("%s: request id %q is not on the page", test.path, id)
+		}
+	}
+	if v.get("/off").header.Get("Retry-After") == "" {
+		t.Error("503 without Retry-After")
+	}
+}
+
+func TestClosedSite(t *testing.T) {
+	s := newSite(t, Options{}, mountAt("/", deploy(guest(t, "root"))))
+	apply(t, s, Change{Settings: &Settings{BetaKey: testKey}})
+	v := visitorOf(t, s)
+	got := v.get("/")
+	if got.status != 503 || !strings.Contains(got.body, "This site is closed") || got.header.Get("Retry-After") == "" {
+		t.Errorf("closed site: %d %v %q", got.status, got.header, got.body)
+	}
+	v.get("/", "Cookie: berth-beta="+OwnerToken(testKey, time.Now().Add(time.Hour))).want(t, 200, "root")
+	if got := v.get("/", "Cookie: berth-beta="+LinkToken(testKey, "mount /", time.Now().Add(time.Hour))); got.status != 503 {
+		t.Errorf("a link opens a closed site: %d", got.status)
+	}
+}
+
+func TestRequestIDIsTheServersOwn(t *testing.T) {
+	v := visitorOf(t, newSite(t, Options{}, mountAt("/", deploy(guest(t, "root")))))
+	first := v.get("/k", "X-Request-Id: forged").header.Values("X-Request-Id")
+	second := v.get("/").header.Values("X-Request-Id")
+	if len(first) != 1 || len(first[0]) != 16 || first[0] == second[0] || first[0] == "forged" {
+		t.Errorf("request ids %q and %q", first, second)
+	}
+}
+
+func assetUnit() *Unit {
+	files := fstest.MapFS{"public/x": {Data: []byte("an asset")}}
+	return &Unit{ID: "assets", Package: "a.example/a", Version: "v1.0.0", Files: files, Assets: map[string]string{"/": "public/"}}
 }

@@ -3,255 +3,320 @@ package site
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
-	"net"
+	"errors"
+	"log/slog"
 	"net/http"
-	"path"
-	"strings"
+	"runtime/debug"
 	"time"
+
+	"github.com/berth-host/berth/host/engine"
 )
 
-// MaxBody is how large a request's body may be, in bytes.
-const MaxBody = 32 << 20
-
-// A visit is one request of a visitor on its way. A nil visit stands for one
-// that no visitor made: a health check.
+// A visit is one request on its way through the site.
 type visit struct {
-	site      *Site
-	table     *table
-	out       output
-	request   *http.Request
-	begin     time.Time
-	rawID     [8]byte
-	textID    string
-	slot      *deployment // that has answered; nil: none
-	redirects int
-	broken    bool // the answer broke off
+	response
+	site   *Site
+	g      *generation
+	id     string
+	start  time.Time
+	viewer viewer
+
+	original *http.Request // as the server has it
+	request  http.Request  // a copy for modules
+	body     requestBody
+
+	mount      *mount      // nil until one is found
+	deployment *deployment // that answers; nil before
+	chain      *chain
+	redirects  int // local redirects so far
+	firstCall  call
 }
 
-func (s *Site) newVisit(w http.ResponseWriter, r *http.Request) *visit {
-	v := &visit{site: s, table: s.table.Load(), request: r, begin: time.Now()}
-	_, _ = rand.Read(v.rawID[:]) // never fails since Go 1.24
-	v.out = output{ResponseWriter: w, visit: v}
-	return v
+// ServeHTTP answers a visitor.
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v := &visit{site: s, g: s.enter(), id: newRequestID(), start: time.Now(), original: r}
+	v.w, v.idField[0] = w, v.id
+	// Modules may change the request. Were it the server's own, a HEAD that
+	// became a GET would put a body on the connection where none may be.
+	v.request = *r
+	defer func() {
+		v.g.leave()
+		v.end(recover())
+	}()
+	v.serve(&v.request)
 }
 
-// id names the request in logs and on error pages.
-func (v *visit) id() string {
-	if v == nil {
-		return ""
-	}
-	if v.textID == "" {
-		v.textID = hex.EncodeToString(v.rawID[:])
-	}
-	return v.textID
-}
+// newRequestID returns 80 random bits as text. A visitor's own ID is never
+// taken over: it would be a way to forge log lines.
+func newRequestID() string { return rand.Text()[:16] }
 
-// breakOff notes that an answer that is on its way can't be finished.
-func (v *visit) breakOff() {
-	if v != nil {
-		v.broken = true
-	}
-}
-
-func (v *visit) fail(status int) { writeError(&v.out, v.request, status, v.id()) }
-
-func (v *visit) notFound(w http.ResponseWriter, r *http.Request) error {
-	writeError(w, r, http.StatusNotFound, v.id())
-	return nil
-}
-
-func (v *visit) serve() {
-	r := v.request
-	if !strings.HasPrefix(r.URL.Path, "/") {
-		v.fail(http.StatusBadRequest) // "*" and CONNECT
+// serve answers what concerns the whole site, and passes the rest on.
+func (v *visit) serve(r *http.Request) {
+	switch plain, err := plainPath(r.URL); {
+	case err != nil:
+		writePage(v, r, http.StatusBadRequest, v.id)
+		return
+	case plain != "":
+		// 308 keeps method and body (RFC 9110, section 15.4.9).
+		v.redirectTo(http.StatusPermanentRedirect, plain, r.URL.RawQuery)
 		return
 	}
-	if clean := cleanPath(r.URL.Path); clean != r.URL.Path {
-		target := *r.URL
-		target.Path, target.RawPath = clean, ""
-		v.out.Header().Set("Location", target.RequestURI())
-		v.out.WriteHeader(http.StatusPermanentRedirect)
+	if query, cookie, ok := v.g.takeToken(r, v.start); ok {
+		v.keep(cookie)
+		v.Header().Set("Cache-Control", "no-store")
+		v.Header().Set("Referrer-Policy", "no-referrer")
+		v.redirectTo(http.StatusSeeOther, r.URL.EscapedPath(), query)
 		return
 	}
-	if v.openBetaLink() {
+	v.viewer = v.g.viewer(r, v.start)
+	if !v.g.settings.Open && !v.viewer.owner {
+		writeNotice(v, r, http.StatusServiceUnavailable, v.id, "This site is closed", "It is not open to visitors at the moment. Please come back later.")
+		return
+	}
+	if r.ContentLength > MaxBody {
+		writePage(v, r, http.StatusRequestEntityTooLarge, v.id)
 		return
 	}
 	if r.ContentLength != 0 {
-		r.Body = http.MaxBytesReader(&v.out, r.Body, MaxBody)
+		v.body.open(v.w, r)
 	}
-	v.dispatch(&v.out, r)
+	_ = v.dispatch(v, r) // it was answered
 }
 
-// cleanPath resolves dot segments, also those that were percent-encoded: a
-// path must not leave its mount. Doubled slashes stay, they are the handler's.
-func cleanPath(p string) string {
-	if !strings.Contains(p, "/.") {
-		return p
-	}
-	for segment := range strings.SplitSeq(p, "/") {
-		if segment == "." || segment == ".." {
-			clean := path.Clean(p)
-			if strings.HasSuffix(p, "/") && clean != "/" {
-				clean += "/"
-			}
-			return clean
-		}
-	}
-	return p
-}
-
-// hostOf returns the host name of a request in lower case, without port.
-func hostOf(r *http.Request) string {
-	host := r.Host
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-	}
-	return strings.ToLower(host)
-}
-
-// dispatch finds the deployment for a request and lets it answer.
-func (v *visit) dispatch(w http.ResponseWriter, r *http.Request) {
-	t := v.table
-	host := hostOf(r)
-	view := v.view(host)
-	if !t.settings.Open && !view.owner {
-		writeClosed(w, r)
-		return
-	}
-	m := t.find(host, r.URL.Path)
-	if m == nil {
-		_ = v.notFound(w, r)
-		return
-	}
-	if m.Disabled != "" {
-		writeError(w, r, http.StatusServiceUnavailable, v.id())
-		return
-	}
-	d := v.choose(m, view)
+// dispatch passes the request through the filters of the whole site, if there
+// are any, and on to its mount.
+func (v *visit) dispatch(w http.ResponseWriter, r *http.Request) error {
+	d := v.g.filters
 	if d == nil {
-		_ = v.notFound(w, r)
-		return
+		return v.route(w, r)
 	}
-	if !d.acquire() {
-		// The site was swapped between the look at the table and now.
-		v.table = v.site.table.Load()
-		v.dispatch(w, r)
-		return
+	c, err := d.open(r.Context())
+	if err != nil {
+		return v.unavailable(w, r, d, err)
 	}
-	defer d.release()
-	v.slot = d
-	d.requests.Add(1)
-	if err := v.started(d); err != nil {
-		writeError(w, r, http.StatusServiceUnavailable, v.id())
-		return
-	}
-	view.stripCookies(r)
-	v.throughSite(d, w, r)
+	v.mount, v.deployment = nil, d
+	return v.pass(c.filters, w, r, (*visit).route)
 }
 
-// started makes sure that a deployment runs. It does not depend on the
-// visitor's patience: others may wait for the same.
-func (v *visit) started(d *deployment) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.request.Context()), startTime)
-	defer cancel()
-	return d.start(ctx)
+func (v *visit) redirectTo(status int, path, query string) {
+	if query != "" {
+		path += "?" + query
+	}
+	v.Header().Set("Location", path)
+	v.WriteHeader(status)
 }
 
-// throughSite passes the request through the site's own filters first.
-func (v *visit) throughSite(d *deployment, w http.ResponseWriter, r *http.Request) {
-	filters := v.table.filters
-	if len(filters.spec.Filters) == 0 {
-		_ = d.pipeline(w, r, v) // reported and answered
-		return
+// A step answers a request, in any case: it returns an error when that is not
+// the answer that was meant.
+type step func(*visit, http.ResponseWriter, *http.Request) error
+
+// route finds the mount and passes the request through its deployment. It
+// stands behind the filters of the whole site: they may have changed the path.
+func (v *visit) route(w http.ResponseWriter, r *http.Request) error {
+	if plain, err := plainPath(r.URL); err != nil || plain != "" {
+		writePage(w, r, http.StatusBadRequest, v.id)
+		return nil
 	}
-	if !filters.acquire() {
-		v.fail(http.StatusServiceUnavailable)
-		return
+	host := hostOf(r)
+	if v.viewer.onBetaHost && host == v.g.betaHost {
+		host = v.g.settings.Host
 	}
-	defer filters.release()
-	if err := v.started(filters); err != nil {
-		v.fail(http.StatusServiceUnavailable)
-		return
+	m := v.g.routes.find(host, r.URL.Path)
+	if m == nil {
+		writePage(w, r, http.StatusNotFound, v.id)
+		return nil
 	}
-	_ = v.siteFilter(filters, 0, d, w, r) // reported and answered
+	v.mount = m
+	if m.Disabled != "" {
+		writePage(w, r, http.StatusServiceUnavailable, v.id)
+		return nil
+	}
+	slot, cookie := v.viewer.choose(m, v.g.settings.BetaKey)
+	v.byCookie, v.private = v.viewer.dependence(m, slot)
+	if cookie != "" {
+		v.keep(siteCookie(r, shareCookie, cookie, v.start, v.start.Add(shareAge)))
+	}
+	d := m.in(slot)
+	if d == nil {
+		writePage(w, r, http.StatusNotFound, v.id)
+		return nil
+	}
+	c, err := d.open(r.Context())
+	if err != nil {
+		return v.unavailable(w, r, d, err)
+	}
+	v.deployment, v.chain = d, c
+	return v.pass(c.filters, w, r, (*visit).handle)
 }
 
-func (v *visit) siteFilter(filters *deployment, i int, d *deployment, w http.ResponseWriter, r *http.Request) error {
-	if i == len(filters.filters) {
-		return d.pipeline(w, r, v)
+// unavailable answers for a deployment that cannot be started.
+func (v *visit) unavailable(w http.ResponseWriter, r *http.Request, d *deployment, err error) error {
+	v.deployment = d
+	if r.Context().Err() == nil {
+		v.site.failure(d.place, "", err)
+		writePage(w, r, http.StatusServiceUnavailable, v.id)
 	}
-	return filters.filters[i].run(w, r, v, func(w http.ResponseWriter, r *http.Request) error {
-		return v.siteFilter(filters, i+1, d, w, r)
+	return err
+}
+
+// pass sends the request through filters and on to the last step.
+func (v *visit) pass(filters []*unit, w http.ResponseWriter, r *http.Request, last step) error {
+	if len(filters) == 0 {
+		return last(v, w, r)
+	}
+	return v.ask(filters[0], w, r, func(w http.ResponseWriter, r *http.Request) error {
+		return v.pass(filters[1:], w, r, last)
 	})
 }
 
-// done counts and logs the visit.
-func (v *visit) done() {
-	took := time.Since(v.begin)
-	if v.slot != nil {
-		v.slot.metrics.observe(v.out.status, took)
+// handle answers by the deployment's handler.
+func (v *visit) handle(w http.ResponseWriter, r *http.Request) error {
+	if v.chain.handler == nil {
+		return notFound(w, r)
 	}
-	if v.site.opts.AccessLog {
-		v.site.opts.Log.Info("request", "request", v.id(), "method", v.request.Method, "host", v.request.Host, "path", v.request.URL.Path,
-			"status", v.out.status, "bytes", v.out.bytes, "took", took, "from", v.request.RemoteAddr)
+	return v.ask(v.chain.handler, w, r, notFound)
+}
+
+// notFound stands behind a unit that passes on where nothing follows.
+func notFound(w http.ResponseWriter, r *http.Request) error {
+	writePage(w, r, http.StatusNotFound, "")
+	return nil
+}
+
+// mountPath is where the unit that answers stands: filters of the whole site
+// stand at the root.
+func (v *visit) mountPath() string {
+	if v.mount == nil {
+		return "/"
+	}
+	return v.mount.Path
+}
+
+// ask answers by a unit: by one of its assets, else by its code.
+func (v *visit) ask(u *unit, w http.ResponseWriter, r *http.Request, behind next) error {
+	path := v.mountPath()
+	if rest, ok := below(path, r.URL.Path); ok && u.assets != nil {
+		// What an asset does not answer, such as a POST, is for the code.
+		if file := u.assets.Find(rest); file != nil && (u.pool == nil || r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			v.limit(r, 0, 0)
+			file.ServeHTTP(w, r)
+			return nil
+		}
+	}
+	if u.pool == nil {
+		return behind(w, r)
+	}
+	v.limit(r, limitOf(u), MaxAnswerBody)
+	started, err := u.serve(w, r, v.newCall(u, path), behind)
+	if err == nil {
+		return nil
+	}
+	if redirect, ok := errors.AsType[*localRedirect](err); ok {
+		return v.redirect(u, w, r, redirect)
+	}
+	return v.fail(u, w, r, started, err)
+}
+
+// newCall returns a visitor's call of a unit. The first one of a visit has its
+// place in it: most visits make no other.
+func (v *visit) newCall(u *unit, mount string) *call {
+	c := &v.firstCall
+	if c.unit != nil {
+		c = &call{}
+	}
+	c.init(u, mount, v.id, v.request.RemoteAddr)
+	return c
+}
+
+// redirect answers as if the target had been asked for: all filters that guard
+// it are passed too.
+func (v *visit) redirect(u *unit, w http.ResponseWriter, r *http.Request, redirect *localRedirect) error {
+	target, err := redirected(r, redirect.target)
+	if err == nil && v.redirects == maxRedirects {
+		err = &commandError{errors.New("its local redirects go round in circles")}
+	}
+	if err != nil {
+		return v.fail(u, w, r, false, err)
+	}
+	v.redirects++
+	return v.dispatch(w, target)
+}
+
+// fail answers for a unit that did not.
+func (v *visit) fail(u *unit, w http.ResponseWriter, r *http.Request, started bool, err error) error {
+	status := v.statusOf(r, err)
+	if status != 0 && status != http.StatusRequestEntityTooLarge { // else it is the visitor's doing
+		u.failed(v.id, err)
+	}
+	if status == 0 || started {
+		v.cut = true
+	} else {
+		writePage(w, r, status, v.id)
+	}
+	return err
+}
+
+// statusOf returns the status for an error, 0 if the visitor has gone.
+func (v *visit) statusOf(r *http.Request, err error) int {
+	var tooLarge *http.MaxBytesError
+	var command *commandError
+	switch {
+	case errors.As(err, &tooLarge):
+		return http.StatusRequestEntityTooLarge
+	case v.writeErr != nil, errors.Is(r.Context().Err(), context.Canceled):
+		return 0
+	case errors.Is(err, engine.ErrBusy), errors.Is(err, engine.ErrClosed):
+		return http.StatusServiceUnavailable
+	case errors.Is(err, engine.ErrTimeout):
+		return http.StatusGatewayTimeout
+	case errors.As(err, &command):
+		return http.StatusBadGateway
+	}
+	return http.StatusInternalServerError
+}
+
+// end finishes the answer: one that was cut must not look whole.
+func (v *visit) end(panicked any) {
+	r := v.original
+	if panicked != nil && panicked != http.ErrAbortHandler {
+		v.site.log.Error("the server panicked", "request", v.id, "panic", panicked, "stack", string(debug.Stack()))
+		v.cut = true
+	}
+	if v.cut && !v.sent && r.Context().Err() == nil {
+		v.cut = false
+		writePage(v, r, http.StatusInternalServerError, v.id)
+	}
+	if !v.cut {
+		v.finish()
+		v.body.finish(r)
+	}
+	took := time.Since(v.start)
+	status := v.status
+	if v.cut || r.Context().Err() != nil {
+		status = 0
+	}
+	if v.deployment != nil {
+		v.deployment.place.stats.observe(status, took)
+	}
+	if v.site.options.AccessLog {
+		v.logAccess(status, took)
+	}
+	if v.cut {
+		panic(http.ErrAbortHandler)
 	}
 }
 
-// output is the answer to a visitor: it counts, and keeps guests from saying
-// what only the server may say.
-type output struct {
-	http.ResponseWriter
-	visit     *visit
-	status    int
-	bytes     int64
-	wroteHead bool
-	deadline  bool
-	// ownCookies are those of the server, which it sets for itself.
-	ownCookies []string
+func (v *visit) logAccess(status int, took time.Duration) {
+	r := v.original
+	mount, slot := "", ""
+	if v.mount != nil {
+		mount = v.mount.route()
+	}
+	if v.deployment != nil {
+		slot = string(v.deployment.place.slot)
+	}
+	v.site.log.LogAttrs(context.Background(), slog.LevelInfo, "request",
+		slog.String("request", v.id), slog.String("remote", r.RemoteAddr), slog.String("host", r.Host),
+		slog.String("method", r.Method), slog.String("uri", r.RequestURI), slog.Int("status", status), slog.Int64("bytes", v.bytes),
+		slog.Duration("took", took), slog.String("mount", mount), slog.String("slot", slot))
 }
-
-// connectionFields belong to the connection, which is the server's
-// (RFC 9110, section 7.6.1).
-var connectionFields = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade", "Te"}
-
-func (o *output) WriteHeader(status int) {
-	if o.wroteHead {
-		return
-	}
-	o.wroteHead, o.status = true, status
-	h := o.Header()
-	for _, name := range connectionFields {
-		delete(h, name)
-	}
-	if cookies, ok := h["Set-Cookie"]; ok {
-		h["Set-Cookie"] = append(withoutOwnCookies(cookies), o.ownCookies...)
-	}
-	h["X-Request-Id"] = []string{o.visit.id()}
-	o.ResponseWriter.WriteHeader(status)
-}
-
-// Slow readers get as much time as a long download takes, and no more.
-const (
-	writeDeadlineFrom = 64 << 10 // bytes
-	writeTime         = 10 * time.Minute
-)
-
-func (o *output) Write(b []byte) (int, error) {
-	if !o.wroteHead {
-		o.WriteHeader(http.StatusOK)
-	}
-	if o.bytes > writeDeadlineFrom && !o.deadline {
-		o.deadline = true
-		_ = http.NewResponseController(o.ResponseWriter).SetWriteDeadline(time.Now().Add(writeTime)) // not every writer has one
-	}
-	n, err := o.ResponseWriter.Write(b)
-	o.bytes += int64(n)
-	return n, err
-}
-
-// Unwrap lets [http.ResponseController] reach flushing, deadlines and, later,
-// hijacking.
-func (o *output) Unwrap() http.ResponseWriter { return o.ResponseWriter }

@@ -1,0 +1,100 @@
+package site
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+	"time"
+)
+
+// A place is one slot of one mount. It outlives the deployments that stand in
+// it one after the other, and keeps what is counted and said of them.
+type place struct {
+	slot  Slot
+	route atomic.Pointer[string] // host and path of the mount; "" for the whole site
+	log   ringLog
+	stats stats
+}
+
+func (p *place) mount() string { return *p.route.Load() }
+
+// place returns the place of a slot, which is made if it is new.
+func (s *Site) place(mountID, route string, slot Slot) *place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := placeKey{mountID, slot}
+	p := s.places[key]
+	if p == nil {
+		p = &place{slot: slot}
+		p.route.Store(&route)
+		s.places[key] = p
+	}
+	return p
+}
+
+// moved gives the places of a mount its new route.
+func (s *Site) moved(m *mount) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, slot := range []Slot{Production, Beta} {
+		if p := s.places[placeKey{m.ID, slot}]; p != nil {
+			route := m.route()
+			p.route.Store(&route)
+		}
+	}
+}
+
+// forget drops the places of a mount that is no more.
+func (s *Site) forget(mountID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.places, placeKey{mountID, Production})
+	delete(s.places, placeKey{mountID, Beta})
+}
+
+// Log yields the log lines of a slot that are kept, the oldest first, and, if
+// follow is set, those to come until ctx ends. The filters of the whole site
+// write to the mount "". A mount that does not exist has no lines.
+func (s *Site) Log(ctx context.Context, mountID string, slot Slot, follow bool) iter.Seq[LogLine] {
+	s.mu.RLock()
+	p := s.places[placeKey{mountID, slot}]
+	s.mu.RUnlock()
+	if p == nil {
+		return func(func(LogLine) bool) {}
+	}
+	return p.log.all(ctx, follow)
+}
+
+func (s *Site) failure(p *place, pkg string, err error) {
+	if s.options.OnFailure != nil {
+		s.options.OnFailure(Failure{Mount: p.mount(), Slot: p.slot, Package: pkg, Time: time.Now(), Err: err})
+	}
+}
+
+// latencyBounds are the upper bounds of the histogram's buckets, in seconds.
+var latencyBounds = [...]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+
+// stats are counted without locks or lookups.
+type stats struct {
+	classes [6]atomic.Uint64 // requests by the first digit of the status; 0: the visitor went away
+	latency [len(latencyBounds) + 1]atomic.Uint64
+	nanos   atomic.Int64 // of all requests
+	traps   atomic.Uint64
+}
+
+func (s *stats) observe(status int, took time.Duration) {
+	s.classes[status/100%len(s.classes)].Add(1)
+	i, seconds := 0, took.Seconds()
+	for i < len(latencyBounds) && seconds > latencyBounds[i] {
+		i++
+	}
+	s.latency[i].Add(1)
+	s.nanos.Add(int64(took))
+}
+
+func (s *stats) requests() (n uint64) {
+	for i := range s.classes {
+		n += s.classes[i].Load()
+	}
+	return n
+}

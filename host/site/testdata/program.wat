@@ -1,0 +1,32 @@
+;; A CGI program that prints its configuration, or its environment if it has
+;; none, and exits with the code that its configuration ends in after "!".
+(module $program
+  (import "berth" "config" (func $config (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ_sizes_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $environ_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 64) "Content-Type: text/plain\n\n")
+  (func $print (param $ptr i32) (param $len i32)
+    (i32.store (i32.const 0) (local.get $ptr))
+    (i32.store (i32.const 4) (local.get $len))
+    (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))))
+  (func (export "_start") (local $n i32) (local $i i32)
+    (local.set $n (call $config (i32.const 1024) (i32.const 4096)))
+    (if (local.get $n)
+      (then
+        (if (i32.eq (i32.load8_u offset=1023 (local.get $n)) (i32.const 33))
+          (then (call $proc_exit (i32.const 3))))
+        (call $print (i32.const 1024) (local.get $n))
+        (return)))
+    (call $print (i32.const 64) (i32.const 26))
+    (drop (call $environ_sizes_get (i32.const 16) (i32.const 20)))
+    (drop (call $environ_get (i32.const 8192) (i32.const 16384)))
+    (local.set $n (i32.load (i32.const 20)))
+    (loop $again ;; the variables end with NUL bytes
+      (if (i32.eqz (i32.load8_u offset=16384 (local.get $i)))
+        (then (i32.store8 offset=16384 (local.get $i) (i32.const 10))))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $i) (local.get $n))))
+    (call $print (i32.const 16384) (local.get $n))))
