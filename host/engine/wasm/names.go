@@ -2,6 +2,7 @@ package wasm
 
 // Subsections of the name section that are kept: stacks show functions.
 const (
+	namesModule    = 0
 	namesFunctions = 1
 	namesLocals    = 2
 )
@@ -17,6 +18,10 @@ func (mt *meter) movedNames(names []byte) []byte {
 			break
 		}
 		switch id {
+		case namesModule:
+			if n := newReader(content); n.name() == "" || n.err != nil || !n.done() {
+				content = nil
+			}
 		case namesFunctions:
 			content = mt.movedMap(content, func(r *reader) { r.name() })
 		case namesLocals:
