@@ -16,6 +16,9 @@ import (
 // raw sends bytes to the site and returns what a visitor reads.
 func (f *fixture) raw(request string) string { return f.rawTo(f.site, request) }
 
+// maxAnswer is the longest answer that is compared by its text, in bytes.
+const maxAnswer = 4 << 10
+
 var paragraph = regexp.MustCompile(`<p>(.*)</p>`)
 
 func (f *fixture) rawTo(base, request string) string {
@@ -31,11 +34,14 @@ func (f *fixture) rawTo(base, request string) string {
 		return "no answer: " + err.Error()
 	}
 	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return fmt.Sprintf("%d, then %v", resp.StatusCode, err)
-	}
+	b, err := io.ReadAll(resp.Body)
 	answer := strings.TrimSpace(string(b))
+	if len(b) > maxAnswer {
+		answer = fmt.Sprintf("%.20s… (%d bytes)", answer, len(b))
+	}
+	if err != nil {
+		return fmt.Sprintf("%d %s, then %v", resp.StatusCode, answer, err)
+	}
 	if m := paragraph.FindStringSubmatch(answer); m != nil {
 		answer = m[1]
 	}
@@ -53,36 +59,36 @@ func (f *fixture) visits() []row {
 	large := strings.Repeat("x", 40<<20)
 	var rows []row
 	for _, x := range []struct{ name, request, want string }{
-		{"no HTTP", "hello\r\n\r\n", "?"},
-		{"HTTP/0.9", "GET /\r\n\r\n", "?"},
-		{"later HTTP", "GET / HTTP/9.9\r\nHost: x\r\n\r\n", "?"},
-		{"no host", "GET / HTTP/1.1\r\n\r\n", "?"},
-		{"two hosts", "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "?"},
-		{"header of 100 KB", "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 100<<10) + "\r\n\r\n", "?"},
-		{"method that is none", "G=T / HTTP/1.1\r\nHost: x\r\n\r\n", "?"},
-		{"unknown method", "BREW /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "?"},
-		{"star", "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "?"},
-		{"tunnel", "CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "?"},
-		{"another server's address", get("http://169.254.169.254/latest"), "?"},
-		{"dots", get("/healthy/../../etc/passwd"), "?"},
-		{"encoded dots", get("/healthy/%2e%2e/%2e%2e/etc/passwd"), "?"},
-		{"dots that lead to another server", get("/..//evil.example/"), "?"},
-		{"encoded slashes and dots", get("/healthy%2f..%2f..%2fetc"), "?"},
-		{"two slashes", get("//evil.example/"), "?"},
-		{"null byte", "GET /a\x00b HTTP/1.1\r\nHost: x\r\n\r\n", "?"},
-		{"encoded null byte", get("/a%00b"), "?"},
-		{"broken encoding", get("/%zz"), "?"},
-		{"length and chunks", "POST /healthy/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n", "?"},
-		{"two lengths", "POST /healthy/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", "?"},
-		{"negative length", "POST /healthy/ HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "?"},
-		{"unknown transfer encoding", "POST /healthy/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n", "?"},
-		{"folded header", "GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n b: c\r\nConnection: close\r\n\r\n", "?"},
-		{"space before the colon", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\n", "?"},
-		{"broken chunk", "POST /cgi/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "?"},
-		{"40 MiB for a handler that reads", fmt.Sprintf("POST /cgi/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(large), large), "?"},
-		{"40 MiB in one chunk", fmt.Sprintf("POST /cgi/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(large), large), "?"},
-		{"forged beta link", get("/healthy/?berth-beta=AAAA.BBBB"), "?"},
-		{"header that never ends", "GET / HTTP/1.1\r\nHost: x\r\nX: ", "?"},
+		{"no HTTP", "hello\r\n\r\n", "400 400 Bad Request"},
+		{"HTTP/0.9", "GET /\r\n\r\n", "400 400 Bad Request"},
+		{"later HTTP", "GET / HTTP/9.9\r\nHost: x\r\n\r\n", "505 505 HTTP Version Not Supported: unsupported protocol version"},
+		{"no host", "GET / HTTP/1.1\r\n\r\n", "400 400 Bad Request: missing required Host header"},
+		{"two hosts", "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "400 400 Bad Request"},
+		{"header of 100 KB", "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 100<<10) + "\r\n\r\n", "431 431 Request Header Fields Too Large"},
+		{"method that is none", "G=T / HTTP/1.1\r\nHost: x\r\n\r\n", "400 400 Bad Request"},
+		{"unknown method", "BREW /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", `404 {"error":{"code":"not_found","message":"there is no BREW /api/v1/packages","hint":"GET /api/v1/openapi.json lists what there is"}}`},
+		{"star", "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "200 "},
+		{"tunnel", "CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "400 This request makes no sense here."},
+		{"another server's address", get("http://169.254.169.254/latest"), "404 There is nothing at this address."},
+		{"dots", get("/healthy/../../etc/passwd"), "308 to /etc/passwd"},
+		{"encoded dots", get("/healthy/%2e%2e/%2e%2e/etc/passwd"), "308 to /etc/passwd"},
+		{"dots that lead to another server", get("/..//evil.example/"), "308 to /evil.example/"},
+		{"encoded slashes and dots", get("/healthy%2f..%2f..%2fetc"), "308 to /etc"},
+		{"two slashes", get("//evil.example/"), "404 There is nothing at this address."},
+		{"null byte", "GET /a\x00b HTTP/1.1\r\nHost: x\r\n\r\n", "400 400 Bad Request"},
+		{"encoded null byte", get("/a%00b"), "404 There is nothing at this address."},
+		{"broken encoding", get("/%zz"), "400 400 Bad Request"},
+		{"length and chunks", "POST /healthy/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n", "200 hello /healthy/"},
+		{"two lengths", "POST /healthy/ HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", "400 400 Bad Request"},
+		{"negative length", "POST /healthy/ HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", "400 400 Bad Request"},
+		{"unknown transfer encoding", "POST /healthy/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n", "501 Unsupported transfer encoding"},
+		{"folded header", "GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n b: c\r\nConnection: close\r\n\r\n", "404 There is nothing at this address."},
+		{"space before the colon", "GET / HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\n", "400 400 Bad Request: invalid header name"},
+		{"broken chunk", "POST /cgi/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "200 hello /"},
+		{"40 MiB for a handler that reads", fmt.Sprintf("POST /cgi/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", len(large), large), "200 hello /\nxxxxxxxxxxxx… (33553956 bytes)"},
+		{"40 MiB in one chunk", fmt.Sprintf("POST /cgi/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(large), large), "200 hello /"},
+		{"forged beta link", get("/healthy/?berth-beta=AAAA.BBBB"), "200 hello /healthy/?berth-beta=AAAA.BBBB"},
+		{"header that never ends", "GET / HTTP/1.1\r\nHost: x\r\nX: ", "no answer: unexpected EOF"},
 	} {
 		rows = append(rows, row{name: x.name, do: func() string { return f.raw(x.request) }, want: x.want})
 	}
@@ -101,42 +107,42 @@ func (f *fixture) calls() []row {
 	}
 	var rows []row
 	for _, x := range []struct{ name, request, want string }{
-		{"without token", "GET /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "?"},
-		{"wrong token", "GET /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer berth_0123456789abcdef_" + strings.Repeat("00", 32) + "\r\n\r\n", "?"},
-		{"token that is none", "GET /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer ../../secret\r\n\r\n", "?"},
-		{"other host name", "GET /api/v1/tokens HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", "?"},
-		{"from another site", call("POST", "/packages", "Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\n", "{}"), "?"},
-		{"unknown action", call("GET", "/nothing", "", ""), "?"},
+		{"without token", "GET /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", "401 {\"error\":{\"code\":\"unauthorized\",\"message\":\"a valid token is needed\",\"hint\":\"send Authorization: Bearer \\u003ctoken\\u003e; the token of this machine is in the data folder\"}}"},
+		{"wrong token", "GET /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer berth_0123456789abcdef_" + strings.Repeat("00", 32) + "\r\n\r\n", "401 {\"error\":{\"code\":\"unauthorized\",\"message\":\"a valid token is needed\",\"hint\":\"send Authorization: Bearer \\u003ctoken\\u003e; the token of this machine is in the data folder\"}}"},
+		{"token that is none", "GET /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer ../../secret\r\n\r\n", "401 {\"error\":{\"code\":\"unauthorized\",\"message\":\"a valid token is needed\",\"hint\":\"send Authorization: Bearer \\u003ctoken\\u003e; the token of this machine is in the data folder\"}}"},
+		{"other host name", "GET /api/v1/tokens HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n", `421 {"error":{"code":"wrong_host","message":"the console does not answer for this host name","hint":"add it with berth serve --console-host"}}`},
+		{"from another site", call("POST", "/packages", "Origin: https://evil.example\r\nSec-Fetch-Site: cross-site\r\n", "{}"), "403 cross-origin request detected from Sec-Fetch-Site header"},
+		{"unknown action", call("GET", "/nothing", "", ""), `bad_source: cannot fetch from there: invalid name: "" names no package`},
 		{"unknown method", call("BREW", "/packages", "", ""), "?"},
-		{"unknown parameter", call("GET", "/packages?x=1", "", ""), "?"},
-		{"number that is none", call("GET", "/revisions?limit=many", "", ""), "?"},
-		{"unknown field", call("POST", "/packages", "", `{"sauce":"x"}`), "?"},
-		{"field of another type", call("POST", "/packages", "", `{"source":7}`), "?"},
-		{"no JSON", call("POST", "/packages", "", `source=x`), "?"},
-		{"two values", call("POST", "/packages", "", `{"source":"x"}{}`), "?"},
-		{"deep JSON", call("PATCH", "/config", "", `{"set":{"x":`+strings.Repeat("[", 100_000)), "?"},
-		{"5 MiB of JSON", call("POST", "/packages", "", `{"source":"`+strings.Repeat("x", 5<<20)+`"}`), "?"},
-		{"unknown job", call("GET", "/jobs/..%2f..%2f", "", ""), "?"},
-		{"mount of nothing", call("POST", "/mounts", "", `{"package":"absent.example/x","path":"/x"}`), "?"},
-		{"mount of an empty name", call("POST", "/mounts", "", `{"package":"","path":"/x"}`), "?"},
-		{"mount without slash", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"news"}`), "?"},
-		{"mount at a path with dots", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"/a/../b"}`), "?"},
-		{"mount at two slashes", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"//x"}`), "?"},
-		{"mount at control characters", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"/a\u001b[2J"}`), "?"},
-		{"mount at a taken path", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"/healthy"}`), "?"},
-		{"mount at a host that is none", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"/x","host":"a b"}`), "?"},
-		{"mount in an unknown slot", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"/x","slot":"gamma"}`), "?"},
-		{"mount with a grant that was not asked for", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"/x","grants":["fetch:169.254.169.254"]}`), "?"},
-		{"unknown mount", call("DELETE", "/mounts/nothing", "", ""), "?"},
-		{"back to a revision that is none", call("POST", "/rollback", "", `{"revision":999}`), "?"},
-		{"configuration of an unknown mount", call("PATCH", "/config", "", `{"level":"mount","mount":"x","set":{"a":1}}`), "?"},
-		{"remove what is in use", call("DELETE", "/packages?package=hello.example/c&version=v1.0.0", "", ""), "?"},
-		{"remove what is not there", call("DELETE", "/packages?package=../x&version=v1", "", ""), "?"},
-		{"token with a scope that is none", call("POST", "/tokens", "", `{"name":"x","scope":"root","days":1}`), "?"},
-		{"mirror that is a file", call("PATCH", "/settings", "", `{"mirrors":{"baz.example":"file:///etc"}}`), "?"},
-		{"origin that is none", call("PATCH", "/settings", "", `{"allow":["*"]}`), "?"},
-		{"negative limit", call("GET", "/revisions?limit=-1", "", ""), "?"},
-		{"host name that is none", call("PATCH", "/site", "", `{"host":"evil/../x"}`), "?"},
+		{"unknown parameter", call("GET", "/packages?x=1", "", ""), "400 {\"error\":{\"code\":\"bad_request\",\"message\":\"unknown parameter \\\"x\\\"\"}}"},
+		{"number that is none", call("GET", "/revisions?limit=many", "", ""), "400 {\"error\":{\"code\":\"bad_request\",\"message\":\"parameter \\\"limit\\\": \\\"many\\\" is not a int\"}}"},
+		{"unknown field", call("POST", "/packages", "", `{"sauce":"x"}`), "400 {\"error\":{\"code\":\"bad_request\",\"message\":\"the body is not the JSON that this action reads: json: unknown field \\\"sauce\\\"\"}}"},
+		{"field of another type", call("POST", "/packages", "", `{"source":7}`), `400 {"error":{"code":"bad_request","message":"the body is not the JSON that this action reads: json: cannot unmarshal number into Go struct field Install.source of type string"}}`},
+		{"no JSON", call("POST", "/packages", "", `source=x`), `400 {"error":{"code":"bad_request","message":"the body is not the JSON that this action reads: invalid character 's' looking for beginning of value"}}`},
+		{"two values", call("POST", "/packages", "", `{"source":"x"}{}`), `400 {"error":{"code":"bad_request","message":"the body goes on after its JSON value"}}`},
+		{"deep JSON", call("PATCH", "/config", "", `{"set":{"x":`+strings.Repeat("[", 100_000)), `400 {"error":{"code":"bad_request","message":"the body is not the JSON that this action reads: invalid character '[' exceeded max depth"}}`},
+		{"5 MiB of JSON", call("POST", "/packages", "", `{"source":"`+strings.Repeat("x", 5<<20)+`"}`), `400 {"error":{"code":"bad_request","message":"the body is not the JSON that this action reads: http: request body too large"}}`},
+		{"unknown job", call("GET", "/jobs/..%2f..%2f", "", ""), "404 {\"error\":{\"code\":\"not_found\",\"message\":\"there is no job \\\"../../\\\"\",\"hint\":\"berth jobs lists them\"}}"},
+		{"mount of nothing", call("POST", "/mounts", "", `{"package":"absent.example/x","path":"/x"}`), `404 {"error":{"code":"not_installed","message":"absent.example/x is not installed","hint":"berth packages lists what is; berth install URL adds more"}}`},
+		{"mount of an empty name", call("POST", "/mounts", "", `{"package":"","path":"/x"}`), "400 {\"error\":{\"code\":\"bad_name\",\"message\":\"invalid name: \\\"\\\" names no package\"}}"},
+		{"mount without slash", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"news"}`), "400 {\"error\":{\"code\":\"invalid\",\"message\":\"mount news: invalid: path \\\"news\\\" does not start with /\"}}"},
+		{"mount at a path with dots", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"/a/../b"}`), "400 {\"error\":{\"code\":\"invalid\",\"message\":\"mount /a/../b: invalid: path \\\"/a/../b\\\" is not in its shortest form, which is \\\"/b\\\"\"}}"},
+		{"mount at two slashes", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"//x"}`), "400 {\"error\":{\"code\":\"invalid\",\"message\":\"mount //x: invalid: path \\\"//x\\\" is not in its shortest form, which is \\\"/x\\\"\"}}"},
+		{"mount at control characters", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"/a\u001b[2J"}`), "400 {\"error\":{\"code\":\"invalid\",\"message\":\"mount /a\\u001b[2J: invalid: path \\\"/a\\\\x1b[2J\\\" has a character that cannot stand in a path\"}}"},
+		{"mount at a taken path", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"/healthy"}`), `409 {"error":{"code":"path_taken","message":"mount VARIABLE stands at /healthy already: choose another path or remove it first","hint":"berth slot PATH --package PACKAGE puts another package there"}}`},
+		{"mount at a host that is none", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"/x","host":"a b"}`), "400 {\"error\":{\"code\":\"invalid\",\"message\":\"mount a b/x: invalid: \\\"a b\\\" is not a host name such as example.com (lower case, no port)\"}}"},
+		{"mount in an unknown slot", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"/x","slot":"gamma"}`), "400 {\"error\":{\"code\":\"bad_request\",\"message\":\"\\\"gamma\\\" is not a slot\",\"hint\":\"the slots are beta and production\"}}"},
+		{"mount with a grant that was not asked for", call("POST", "/mounts", "", `{"package":"hello.example/c","path":"/x","grants":["fetch:169.254.169.254"]}`), "400 {\"error\":{\"code\":\"not_asked\",\"message\":\"hello.example/c does not ask for \\\"fetch:169.254.169.254\\\"\",\"hint\":\"it asks for: nothing\"}}"},
+		{"unknown mount", call("DELETE", "/mounts/nothing", "", ""), `404 {"error":{"code":"not_found","message":"mount nothing: no such mount","hint":"berth mount lists what is mounted"}}`},
+		{"back to a revision that is none", call("POST", "/rollback", "", `{"revision":999}`), `404 {"error":{"code":"not_found","message":"revision 999: no such revision","hint":"berth history lists the revisions"}}`},
+		{"configuration of an unknown mount", call("PATCH", "/config", "", `{"level":"mount","mount":"x","set":{"a":1}}`), `404 {"error":{"code":"not_found","message":"mount x: no such mount","hint":"berth mount lists what is mounted"}}`},
+		{"remove what is in use", call("DELETE", "/packages?package=hello.example/c&version=v1.0.0", "", ""), `409 {"error":{"code":"in_use","message":"hello.example/c@v1.0.0 is in use: /healthy (production), /healthy (production) in revision 4, /healthy (production) in revision 3, /healthy (production) in revision 2","hint":"unmount it first; revisions that you may go back to keep their packages too"}}`},
+		{"remove what is not there", call("DELETE", "/packages?package=../x&version=v1", "", ""), `404 {"error":{"code":"not_installed","message":"../x@v1: not installed","hint":"berth packages lists what is installed"}}`},
+		{"token with a scope that is none", call("POST", "/tokens", "", `{"name":"x","scope":"root","days":1}`), `400 {"error":{"code":"bad_request","message":"a token needs a name of at most 100 bytes, and a scope: read, deploy or admin"}}`},
+		{"mirror that is a file", call("PATCH", "/settings", "", `{"mirrors":{"baz.example":"file:///etc"}}`), `400 {"error":{"code":"bad_source","message":"mirror of baz.example: cannot fetch from there: upload the file, or give its path to berth install","hint":"a source looks like https://baz.example/baz, or like a file: ./baz.zip"}}`},
+		{"origin that is none", call("PATCH", "/settings", "", `{"allow":["*"]}`), "400 {\"error\":{\"code\":\"bad_source\",\"message\":\"cannot fetch from there: \\\"*\\\" is not an origin such as http://127.0.0.1:9000\",\"hint\":\"a source looks like https://baz.example/baz, or like a file: ./baz.zip\"}}"},
+		{"negative limit", call("GET", "/revisions?limit=-1", "", ""), `200 [{"number":5,"hash":"7d2c5dc01d5817e306e05c0cec7ceb65ceeca30e6a96ce83ccd9273e1316ee36","time":"2026-11-24T04:50:34.386Z","who":"this machine","why":"mount hello.example/cgi@v1.0.0 at /cgi (production)","head":true},{"number":4,"hash":"3f47a4f15a55493f149042184f72e761182b679e586b0a7bbceca98b26fec200","time":"2026-11-24T04:50:34.189Z","who":"this machine","why":"mount hostile.example/deep@v1.0.0 at /deep (production)"},{"number":3,"hash":"c444aff584f27bb160587483cd5d7a1676bde07dc1697ca2474f3e2cbe4e0970","time":"2026-11-24T04:50:34.152Z","who":"this machine","why":"mount hostile.example/trap@v1.0.0 at /trap (production)"},{"number":2,"hash":"9b5f21906fa21b50f035640835dc551747dc3477b7f6ea159dd3be553801c45c","time":"2026-11-24T04:50:24.933Z","who":"this machine","why":"mount hello.example/c@v1.0.0 at /healthy (production)"},{"number":1,"hash":"35978898ade38efcedeb6236f0fd1637b7149144b6cb325688596d15ada9a0e9","time":"2026-11-24T04:50:24.913Z","who":"this machine","why":"open the site"}]`},
+		{"host name that is none", call("PATCH", "/site", "", `{"host":"evil/../x"}`), "400 {\"error\":{\"code\":\"invalid\",\"message\":\"invalid: \\\"evil/../x\\\" is not a host name such as example.com (lower case, no port)\"}}"},
 	} {
 		rows = append(rows, row{name: x.name, do: func() string { return f.rawTo(f.console, x.request) }, want: x.want})
 	}

@@ -249,7 +249,7 @@ type row struct {
 	want  string
 }
 
-var variable = regexp.MustCompile(`\b[0-9a-f]{16}\b|127\.0\.0\.1:\d{4,5}->|\[::1\]:\d+->|127\.0\.0\.1:\d{5}|\+[0-9a-f]{8}\b`)
+var variable = regexp.MustCompile(`\b[0-9a-f]{16}\b|127\.0\.0\.1:\d{4,5}->|\[::1\]:\d+->|127\.0\.0\.1:\d{5}|\+[0-9a-f]{8}\b|\d{14}-[0-9a-f]{12}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 
 // check runs rows, one after the other.
 func (f *fixture) check(rows []row) {

@@ -38,7 +38,7 @@ func (f *fixture) upstreams() []row {
 	}
 	requires := func(pkg, version string) (string, map[string]manifest.Dependency) {
 		return fmt.Sprintf("[dependencies]\nother = { package = %q, version = %q }\n", host+pkg, version),
-			map[string]manifest.Dependency{"other": {Package: host + pkg, Version: version}}
+			map[string]manifest.Dependency{"other": {Package: host + pkg, Version: version, Policy: "patch"}}
 	}
 	needs := func(pkg, version, other, otherVersion string) published {
 		p := one(pkg, version)
@@ -60,97 +60,97 @@ func (f *fixture) upstreams() []row {
 	}
 
 	return []row{
-		{name: "nothing there", do: func() string { return install("absent") }, want: "?"},
-		served("gone", "gone", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusGone) }, "?"),
+		{name: "nothing there", do: func() string { return install("absent") }, want: "fetch_failed: there is no package at UPSTREAM/hostile.example/absent: fetch UPSTREAM/hostile.example/absent/berth-index.json: not found (the server answered 404 Not Found)"},
+		served("gone", "gone", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusGone) }, "fetch_failed: there is no package at UPSTREAM/hostile.example/gone: fetch UPSTREAM/hostile.example/gone/berth-index.json: not found (the server answered 410 Gone)"),
 		served("asks to wait for long", "busy", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "3600")
 			http.Error(w, "busy", http.StatusServiceUnavailable)
-		}, "?"),
-		served("asks for a password", "private", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you", http.StatusUnauthorized) }, "?"),
+		}, "failed: fetch UPSTREAM/hostile.example/busy/berth-index.json: the server answered 503 Service Unavailable; the server asks to wait for 1h0m0s"),
+		served("asks for a password", "private", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you", http.StatusUnauthorized) }, "failed: fetch UPSTREAM/hostile.example/private/berth-index.json: the server answered 401 Unauthorized"),
 		served("always fails", "broken", func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "secret stack trace", http.StatusInternalServerError)
-		}, "?"),
+		}, "failed: fetch UPSTREAM/hostile.example/broken/berth-index.json: the server answered 500 Internal Server Error"),
 		served("breaks off", "cut", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = w.Write([]byte("{"))
 			panic(http.ErrAbortHandler)
-		}, "?"),
-		served("page instead of index", "page", body("<!doctype html><title>Welcome</title>"), "?"),
-		served("empty index", "empty", body(""), "?"),
-		served("deep index", "deep", body(`{"package":`+strings.Repeat("[", 1<<20)), "?"),
-		served("index that is no index", "null", body(`{}`), "?"),
-		served("index that ends early", "short", body(`{"package": "hostile.example/short", "serial": 1,`), "?"),
-		served("two indexes in one", "two", body(`{"package":"hostile.example/two","serial":1}{}`), "?"),
+		}, "failed: fetch UPSTREAM/hostile.example/cut/berth-index.json: EOF"),
+		served("page instead of index", "page", body("<!doctype html><title>Welcome</title>"), "bad_index: UPSTREAM/hostile.example/page/berth-index.json: invalid index: neither JSON nor a signed note"),
+		served("empty index", "empty", body(""), "bad_index: UPSTREAM/hostile.example/empty/berth-index.json: invalid index: neither JSON nor a signed note"),
+		served("deep index", "deep", body(`{"package":`+strings.Repeat("[", 1<<20)), "bad_index: UPSTREAM/hostile.example/deep/berth-index.json: invalid index: invalid character '[' exceeded max depth"),
+		served("index that is no index", "null", body(`{}`), `bad_index: UPSTREAM/hostile.example/null/berth-index.json: invalid index: invalid name: package path "": empty string`),
+		served("index that ends early", "short", body(`{"package": "hostile.example/short", "serial": 1,`), "bad_index: UPSTREAM/hostile.example/short/berth-index.json: invalid index: unexpected EOF"),
+		served("two indexes in one", "two", body(`{"package":"hostile.example/two","serial":1}{}`), "bad_index: UPSTREAM/hostile.example/two/berth-index.json: invalid index: it goes on after its JSON value"),
 		served("large index", "large", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", fmt.Sprint(index.MaxSize+1))
 			_, _ = w.Write([]byte("{"))
-		}, "?"),
+		}, "too_large: fetch UPSTREAM/hostile.example/large/berth-index.json: too large: 4194305 bytes; the most is 4194304"),
 		served("endless index", "endless", func(w http.ResponseWriter, r *http.Request) {
 			for chunk := bytes.Repeat([]byte(" "), 64<<10); r.Context().Err() == nil; {
 				_, _ = w.Write(chunk)
 			}
-		}, "?"),
-		served("endless redirects", "loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, "?"),
+		}, "too_large: fetch UPSTREAM/hostile.example/endless/berth-index.json: too large: more than 4194304 bytes"),
+		served("endless redirects", "loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, "failed: fetch UPSTREAM/hostile.example/loop/berth-index.json: more than 5 redirects"),
 		served("redirect to this machine", "inward", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://127.0.0.1:2/api", http.StatusFound)
-		}, "?"),
+		}, "not_allowed: fetch UPSTREAM/hostile.example/inward/berth-index.json: dial tcp 127.0.0.1:2: not allowed without your permission: 127.0.0.1 is a private or reserved address"),
 		served("redirect to the console", "console", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, f.console+"/api/v1/tokens", http.StatusFound)
-		}, "?"),
+		}, "not_allowed: fetch UPSTREAM/hostile.example/console/berth-index.json: not allowed without your permission: CONSOLE/api/v1/tokens is not https. For a server of your own, allow it: berth settings --allow CONSOLE"),
 		served("redirect to a file", "tofile", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "file:///etc/passwd")
 			w.WriteHeader(http.StatusFound)
-		}, "?"),
-		{name: "page that names another's index", want: "?", do: func() string {
+		}, "not_allowed: fetch UPSTREAM/hostile.example/tofile/berth-index.json: not allowed without your permission: file:///etc/passwd is not https. For a server of your own, allow it: berth settings --allow file://"),
+		{name: "page that names another's index", want: "failed: there is no package at UPSTREAM/hostile.example/meta: no berth-index.json below it, and its page names none", do: func() string {
 			f.upstream.file("/"+host+"meta", []byte(`<meta name="berth-package" content="baz.example/baz /x">`))
 			return install("meta")
 		}},
-		served("index of another package", "thief", body(`{"package":"baz.example/baz","serial":1,"versions":[]}`), "?"),
-		listed("no such version", "versions", nil, "?"),
-		{name: "selector without version", want: "?", do: func() string { return install("versions@v7") }},
-		{name: "retracted", want: "?", do: func() string { f.publish(nil, retracted); return install("retracted@v1.0.0") }},
-		{name: "all retracted", want: "?", do: func() string { return install("retracted") }},
-		listed("other SHA-256", "sha", func(idx *index.Index) { idx.Versions[0].SHA256 = strings.Repeat("00", 32) }, "?"),
-		listed("other h1", "h1", func(idx *index.Index) { idx.Versions[0].H1 = otherHash }, "?"),
-		listed("too large to fetch", "huge", func(idx *index.Index) { idx.Versions[0].Size = 1 << 40 }, "?"),
-		listed("zip at a private address", "elsewhere", func(idx *index.Index) { idx.Versions[0].URL = "https://192.168.0.1/x.zip" }, "?"),
-		listed("zip that is missing", "nozip", func(idx *index.Index) { idx.Versions[0].URL = "missing.zip" }, "?"),
-		{name: "zip of another package", want: "?", do: func() string {
+		served("index of another package", "thief", body(`{"package":"baz.example/baz","serial":1,"versions":[]}`), "failed: UPSTREAM/hostile.example/thief says that it is baz.example/baz, which has its home at https://baz.example/baz.\nInstall it from there. If this place is a copy that you trust, make it a mirror: berth settings --mirror baz.example/baz=BASE-URL"),
+		{name: "selector without version", want: "no_version: hostile.example/versions has no such version: v7; published are v1.0.0", setup: func() { f.publish(nil, one("versions", "v1.0.0")) }, do: func() string { return install("versions@v7") }},
+		{name: "retracted", want: "no_version: hostile.example/retracted@v1.0.0 was retracted by its publisher: it loses data: no such version", do: func() string { f.publish(nil, retracted); return install("retracted@v1.0.0") }},
+		{name: "all retracted", want: "no_version: hostile.example/retracted has no such version: latest; published are v1.0.0 (retracted)", do: func() string { return install("retracted") }},
+		listed("other SHA-256", "sha", func(idx *index.Index) { idx.Versions[0].SHA256 = strings.Repeat("00", 32) }, "failed: hostile.example/sha@v1.0.0: UPSTREAM/hostile.example/sha/v1.0.0.zip has SHA-256 d9711b6a7efa9a5f21230aa7500b66cdcf94deba9ec310d1131d01b3a9f15cb6, and its index says 0000000000000000000000000000000000000000000000000000000000000000: the file was damaged on its way, or replaced"),
+		listed("other h1", "h1", func(idx *index.Index) { idx.Versions[0].H1 = otherHash }, "failed: hostile.example/h1@v1.0.0: its zip has hash h1:VfkKjgZyEBnQ2XZrkX6FcN52N8rzABh/9D5k+i9YyLY=, and its index says h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
+		listed("too large to fetch", "huge", func(idx *index.Index) { idx.Versions[0].Size = 1 << 40 }, "too_large: hostile.example/huge@v1.0.0: too large: the zip has 1099511627776 bytes; the most is 67108864"),
+		listed("zip at a private address", "elsewhere", func(idx *index.Index) { idx.Versions[0].URL = "https://192.168.0.1/x.zip" }, "not_allowed: fetch https://192.168.0.1/x.zip: dial tcp 192.168.0.1:443: not allowed without your permission: 192.168.0.1 is a private or reserved address"),
+		listed("zip that is missing", "nozip", func(idx *index.Index) { idx.Versions[0].URL = "missing.zip" }, "fetch_failed: fetch UPSTREAM/hostile.example/nozip/missing.zip: not found (the server answered 404 Not Found)"),
+		{name: "zip of another package", want: "failed: hostile.example/outer@v1.0.0: its zip holds hostile.example/inner@v1.0.0", do: func() string {
 			other, zip := one("inner", "v1.0.0").entry(f)
-			f.publish(func(idx *index.Index) { other.URL, idx.Versions[0] = "inner.zip", other }, one("outer", "v1.0.0"))
+			other.URL = "inner.zip"
+			f.publish(func(idx *index.Index) { idx.Versions[0] = other }, one("outer", "v1.0.0"))
 			f.upstream.file("/"+host+"outer/inner.zip", zip)
 			return install("outer")
 		}},
-		{name: "manifest requires more than the index says", want: "?", do: func() string {
+		{name: "manifest requires more than the index says", want: "failed: hostile.example/sneaky@v1.0.0: its manifest requires other packages than its index says", do: func() string {
 			f.publish(func(idx *index.Index) { idx.Versions[0].Requires = nil }, needs("sneaky", "v1.0.0", "versions", "v1.0.0"))
 			return install("sneaky")
 		}},
-		{name: "dependency is missing", want: "?", do: func() string {
+		{name: "dependency is missing", want: "fetch_failed: hostile.example/orphan@v1.0.0 needs hostile.example/absent: there is no package at UPSTREAM/hostile.example/absent: fetch UPSTREAM/hostile.example/absent/berth-index.json: not found (the server answered 404 Not Found)", do: func() string {
 			f.publish(nil, needs("orphan", "v1.0.0", "absent", "v1.0.0"))
 			return install("orphan")
 		}},
-		{name: "dependency has no such version", want: "?", do: func() string {
+		{name: "dependency has no such version", want: "unresolved: hostile.example/picky@v1.0.0 requires hostile.example/versions of at least v1.9.0 (patch): no version fits; published are v1.0.0", do: func() string {
 			f.publish(nil, needs("picky", "v1.0.0", "versions", "v1.9.0"))
 			return install("picky")
 		}},
-		{name: "dependency cycle", want: "?", do: func() string {
+		{name: "dependency cycle", want: "unresolved: dependency cycle: hostile.example/hen@v1.0.0 -> hostile.example/egg@v1.0.0 -> hostile.example/hen@v1.0.0", do: func() string {
 			f.publish(nil, needs("hen", "v1.0.0", "egg", "v1.0.0"))
 			f.publish(nil, needs("egg", "v1.0.0", "hen", "v1.0.0"))
 			return install("hen")
 		}},
-		{name: "requires itself", want: "?", do: func() string {
+		{name: "requires itself", want: "unresolved: dependency cycle: hostile.example/snake@v1.0.0 -> hostile.example/snake@v1.0.0", do: func() string {
 			f.publish(nil, needs("snake", "v1.0.0", "snake", "v1.0.0"))
 			return install("snake")
 		}},
-		{name: "zip by address that claims another name", want: "?", do: func() string {
+		{name: "zip by address that claims another name", want: "failed: UPSTREAM/files/x.zip says that it is hostile.example/absent@v1.0.0, whose publisher does not list it (there is no package at UPSTREAM/hostile.example/absent: fetch UPSTREAM/hostile.example/absent/berth-index.json: not found (the server answered 404 Not Found)).\nInstall https://hostile.example/absent instead. If you trust the file, download it and upload it yourself", do: func() string {
 			f.upstream.file("/files/x.zip", one("absent", "v1.0.0").zip(f))
 			return f.install(f.upstream.URL + "/files/x.zip")
 		}},
-		{name: "module by address that is a page", want: "?", do: func() string {
+		{name: "module by address that is a page", want: "module_refused: 127.0.0.1/files/x.wasm@v0.0.0-VARIABLE: module module.wasm: the module is refused: it is not valid WebAssembly: invalid magic number", do: func() string {
 			f.upstream.file("/files/x.wasm", []byte("<html>"))
 			return f.install(f.upstream.URL + "/files/x.wasm")
 		}},
-		{name: "other bytes under a known version", want: "?",
+		{name: "other bytes under a known version", want: "security: SECURITY: hostile.example/changed@v1.0.0 has other bytes than before.\nThis server knows it as h1:QfQHoK7/a+saDfqkLCp0d+1rqvVfDhhH2fF5ddjhVa4= (from UPSTREAM/hostile.example/changed/v1.0.0.zip) and now got h1:mvQDTU7ok4RwnlLJ4PY8V37RZosWLwZdEkoznY2HZfw=.\nPublished versions never change: someone replaced the file, or the publisher made a mistake.\nNothing was changed: what is installed stays and goes on running. Ask the publisher to publish a new version.",
 			setup: func() {
 				f.publish(nil, one("changed", "v1.0.0"))
 				f.mustInstall(install("changed"))
@@ -161,7 +161,7 @@ func (f *fixture) upstreams() []row {
 				f.publish(func(idx *index.Index) { idx.Serial = 2 }, other)
 				return install("changed")
 			}},
-		{name: "index that goes back", want: "?",
+		{name: "index that goes back", want: "security: SECURITY: the index of hostile.example/old cannot be trusted.\nIt went back from serial 9 to 8: someone serves an old list, which may hide fixes and retractions.\nNothing was changed: what is installed stays and goes on running.\nTry again later. If it stays so, ask the publisher whether his files were restored from a copy; he then publishes with a higher serial.",
 			setup: func() {
 				f.publish(func(idx *index.Index) { idx.Serial = 9 }, one("old", "v1.0.0"))
 				f.mustInstall(install("old"))
@@ -170,13 +170,13 @@ func (f *fixture) upstreams() []row {
 				f.publish(func(idx *index.Index) { idx.Serial = 8 }, one("old", "v1.0.0"))
 				return install("old")
 			}},
-		{name: "signature lost", want: "?",
+		{name: "signature lost", want: "security: SECURITY: the index of hostile.example/signed cannot be trusted.\nIt was signed before and is not any more.\nNothing was changed: what is installed stays and goes on running.\nAsk the publisher. Until he signs again with hostile.example/signedVARIABLE, updates of this package stay off.",
 			setup: func() {
 				signed("v1.0.0", 1, firstKey, firstSigner)
 				f.mustInstall(install("signed"))
 			},
 			do: func() string { signed("v1.1.0", 2, ""); return install("signed") }},
-		{name: "signed by another", want: "?", do: func() string {
+		{name: "signed by another", want: "security: SECURITY: the index of hostile.example/signed cannot be trusted.\nIt is signed by hostile.example/signedVARIABLE, and not by hostile.example/signedVARIABLE as before. Its server or its domain may be in other hands.\nNothing was changed: what is installed stays and goes on running.\nAsk the publisher by another way than his web site. A publisher who changes his key signs with both for a while.", do: func() string {
 			signed("v1.1.0", 2, otherKey, otherSigner)
 			return install("signed")
 		}},
@@ -186,8 +186,8 @@ func (f *fixture) upstreams() []row {
 				f.Error(err)
 			}
 			_, _ = w.Write(bytes.Replace(b, []byte(`"serial": 2`), []byte(`"serial": 3`), 1))
-		}, "?"),
-		served("keys without signature", "keys", body(`{"package":"hostile.example/keys","serial":1,"keys":["x"]}`), "?"),
+		}, "bad_index: UPSTREAM/hostile.example/signed/berth-index.json: invalid index: invalid signature for key hostile.example/signedVARIABLE: it was changed after it was signed"),
+		served("keys without signature", "keys", body(`{"package":"hostile.example/keys","serial":1,"keys":["x"]}`), `bad_index: UPSTREAM/hostile.example/keys/berth-index.json: invalid index: key "x": malformed verifier id`),
 	}
 }
 
