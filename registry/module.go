@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/berth-host/berth/registry/archive"
@@ -14,11 +15,23 @@ import (
 )
 
 // module makes a package of a bare .wasm: with a manifest that says no more
-// than what it is called, and a version made of its time and hash.
-func (in *install) module(ctx context.Context, pkg string, modified time.Time, module []byte, source string) error {
-	id := name.ID{Package: pkg, Version: name.Pseudo(modified.UTC().Truncate(time.Second), store.Sum(module).String())}
+// than what it is called, and a version made of its time and hash. The same
+// bytes again are the version that they were at first.
+func (in *run) module(ctx context.Context, pkg string, modified time.Time, module []byte, source string) error {
+	hash := store.Sum(module).String()
+	id := name.ID{Package: pkg, Version: name.Pseudo(modified.UTC().Truncate(time.Second), hash)}
 	if err := id.Check(); err != nil {
 		return err
+	}
+	records, err := in.records(ctx, pkg+"@")
+	if err != nil {
+		return err
+	}
+	for _, rec := range records {
+		if strings.HasSuffix(rec.ID.Version, "-"+hash[:12]) {
+			in.root = rec.ID
+			return nil
+		}
 	}
 	zipped, err := wrapModule(id, module)
 	if err != nil {

@@ -14,12 +14,17 @@ import (
 //
 //	package/<package>@<version>   Record: an installed version
 //	pin/<package>@<version>       Pin: the hash at first sight; never deleted
-//	publisher/<package>           index.Pin: key and serial at first sight; never deleted
+//	publisher/<package>           index.Pin: keys at first sight, highest serial; never deleted
+//	index/<package>               snapshot: the list of versions when it was last looked at
 //	setting/packages              Settings
+//
+// The blobs of the store are package zips and indexes, and belong to this
+// package alone: see [Registry.Collect].
 const (
 	refPackage   = "package/"
 	refPin       = "pin/"
 	refPublisher = "publisher/"
+	refIndex     = "index/"
 	refSettings  = "setting/packages"
 )
 

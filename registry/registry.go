@@ -25,7 +25,7 @@ import (
 	"github.com/berth-host/berth/registry/store"
 )
 
-// A Registry remembers packages in a store.
+// A Registry remembers packages in a store. It may be used by many goroutines.
 type Registry struct {
 	store   store.Store
 	client  *fetch.Client
@@ -34,7 +34,8 @@ type Registry struct {
 	mu       sync.Mutex // guards settings
 	settings Settings
 
-	installing sync.Mutex // one install at a time: each sees what the one before has kept
+	keeping sync.Mutex   // what a commit relies on is not removed before it is done
+	blobs   sync.RWMutex // read: blobs may be without a reference for a while; write: such are deleted
 }
 
 // Prepare is called for each module of a package that is about to be kept,
@@ -68,12 +69,6 @@ type Pin struct {
 	Seen   time.Time `json:"seen"`
 }
 
-// Settings say where packages may come from.
-type Settings struct {
-	Mirrors map[string]string `json:"mirrors,omitempty"` // prefix of package paths → base URL
-	Origins []string          `json:"origins,omitempty"` // allowed though plain HTTP or private
-}
-
 var (
 	// ErrNotInstalled says that a version is not installed.
 	ErrNotInstalled = errors.New("not installed")
@@ -83,72 +78,23 @@ var (
 
 // Open returns the registry that is kept in s.
 func Open(ctx context.Context, s store.Store, prepare Prepare) (*Registry, error) {
+	return open(ctx, s, prepare, fetch.DefaultTimes)
+}
+
+func open(ctx context.Context, s store.Store, prepare Prepare, times fetch.Times) (*Registry, error) {
 	r := &Registry{store: s, prepare: prepare}
-	if _, err := r.get(ctx, refSettings, &r.settings); err != nil {
-		return nil, err
-	}
-	r.client = fetch.New(func() fetch.Policy {
-		settings := r.Settings()
-		return fetch.Policy{Origins: settings.Origins, Mirrors: settings.Mirrors}
-	})
-	return r, nil
-}
-
-// Settings returns the settings.
-func (r *Registry) Settings() Settings {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.settings
-}
-
-// ChangeSettings applies f to the settings and keeps the result, once it has
-// been checked. f must replace maps and slices, not write into them.
-func (r *Registry) ChangeSettings(ctx context.Context, f func(*Settings)) (Settings, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var settings Settings
-	revision, err := r.get(ctx, refSettings, &settings)
-	if err != nil {
-		return settings, err
-	}
-	f(&settings)
-	if err := settings.check(); err != nil {
-		return settings, err
-	}
-	change, err := put(refSettings, revision, settings)
-	if err != nil {
-		return settings, err
-	}
-	if _, err := r.store.SwapRefs(ctx, change); err != nil {
-		return settings, err
-	}
-	r.settings = settings
-	return settings, nil
-}
-
-func (s Settings) check() error {
-	for _, o := range s.Origins {
-		if checked, err := fetch.CheckOrigin(o); err != nil {
-			return err
-		} else if checked != o {
-			return fmt.Errorf("%w: write the origin %q as %q", fetch.ErrSource, o, checked)
-		}
-	}
-	for prefix, base := range s.Mirrors {
-		if err := name.CheckPackage(prefix); err != nil {
-			return err
-		}
-		if _, err := fetch.Parse(base); err != nil {
-			return fmt.Errorf("mirror of %s: %w", prefix, err)
-		}
-	}
-	return nil
+	r.client = fetch.New(r.policy, times)
+	_, err := r.get(ctx, refSettings, &r.settings)
+	return r, err
 }
 
 // Packages returns all installed versions, by package and version.
-func (r *Registry) Packages(ctx context.Context) ([]Record, error) {
+func (r *Registry) Packages(ctx context.Context) ([]Record, error) { return r.records(ctx, "") }
+
+// records returns installed versions whose reference begins with a prefix.
+func (r *Registry) records(ctx context.Context, prefix string) ([]Record, error) {
 	var records []Record
-	err := r.list(ctx, refPackage, func(ref store.Ref) error {
+	err := r.list(ctx, refPackage+prefix, func(ref store.Ref) error {
 		var rec Record
 		if err := json.Unmarshal(ref.Value, &rec); err != nil {
 			return fmt.Errorf("reference %s: %w: %w", ref.Name, store.ErrCorrupt, err)
@@ -173,39 +119,26 @@ func (r *Registry) Package(ctx context.Context, id name.ID) (*Record, error) {
 	return &rec, nil
 }
 
-// Open opens the files of an installed version. The caller closes it.
+// Open opens the files of an installed version, in place: nothing is
+// extracted. The caller closes it.
 func (r *Registry) Open(ctx context.Context, id name.ID) (*archive.Archive, io.Closer, error) {
 	rec, err := r.Package(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
+	return r.openBlob(ctx, rec)
+}
+
+func (r *Registry) openBlob(ctx context.Context, rec *Record) (*archive.Archive, io.Closer, error) {
 	blob, err := r.store.OpenBlob(ctx, rec.Blob)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", id, err)
+		return nil, nil, fmt.Errorf("%s: %w", rec.ID, err)
 	}
 	a, err := archive.Open(blob, blob.Size())
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("%s: %w", id, err), blob.Close())
+		return nil, nil, errors.Join(fmt.Errorf("%s: %w", rec.ID, err), blob.Close())
 	}
 	return a, blob, nil
-}
-
-// Lock resolves the dependencies of an installed version from what is
-// installed, without the network. Edges that an earlier lock chose stay.
-func (r *Registry) Lock(ctx context.Context, id name.ID, earlier *resolve.Lock) (*resolve.Lock, error) {
-	rec, err := r.Package(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	records, err := r.Packages(ctx)
-	if err != nil {
-		return nil, err
-	}
-	lock, err := resolve.Resolve(resolve.Input{Root: rec.version(), Earlier: earlier, Indexes: installedIndexes(records), Known: knownVersions(records)})
-	if need := (*resolve.NeedError)(nil); errors.As(err, &need) {
-		return nil, fmt.Errorf("%s needs %s: %w", id, strings.Join(need.Packages, ", "), ErrNotInstalled)
-	}
-	return lock, err
 }
 
 func (rec *Record) version() resolve.Version {
@@ -213,12 +146,19 @@ func (rec *Record) version() resolve.Version {
 }
 
 // Remove forgets an installed version. inUse says who uses a version; what is
-// used, also as a dependency of another installed package, stays.
+// used stays. Its pin is kept: the same version comes back with the same bytes
+// or not at all.
 func (r *Registry) Remove(ctx context.Context, id name.ID, inUse func(name.ID) []string) error {
-	r.installing.Lock()
-	defer r.installing.Unlock()
-	var rec Record
-	revision, err := r.get(ctx, packageRef(id), &rec)
+	if err := r.remove(ctx, id, inUse); err != nil {
+		return err
+	}
+	return r.Collect(ctx)
+}
+
+func (r *Registry) remove(ctx context.Context, id name.ID, inUse func(name.ID) []string) error {
+	r.keeping.Lock()
+	defer r.keeping.Unlock()
+	revision, err := r.get(ctx, packageRef(id), new(Record))
 	if err != nil {
 		return err
 	}
@@ -228,15 +168,18 @@ func (r *Registry) Remove(ctx context.Context, id name.ID, inUse func(name.ID) [
 	if users := inUse(id); len(users) > 0 {
 		return fmt.Errorf("%s is %w: %s", id, ErrInUse, strings.Join(users, ", "))
 	}
-	if _, err := r.store.SwapRefs(ctx, store.RefChange{Name: packageRef(id), Want: revision}); err != nil {
-		return err
-	}
-	return r.collect(ctx)
+	_, err = r.store.SwapRefs(ctx, store.RefChange{Name: packageRef(id), Want: revision})
+	return err
 }
 
-// collect deletes blobs that no installed version needs. Installs that were
-// cut off leave such.
-func (r *Registry) collect(ctx context.Context) error {
+// Collect deletes blobs that nothing needs: those of removed packages, and of
+// installs that were refused or cut off. While an install runs it does
+// nothing. It must be the only program that uses the store.
+func (r *Registry) Collect(ctx context.Context) error {
+	if !r.blobs.TryLock() {
+		return nil
+	}
+	defer r.blobs.Unlock()
 	records, err := r.Packages(ctx)
 	if err != nil {
 		return err
@@ -244,6 +187,17 @@ func (r *Registry) collect(ctx context.Context) error {
 	needed := map[store.Hash]bool{}
 	for _, rec := range records {
 		needed[rec.Blob] = true
+	}
+	err = r.list(ctx, refIndex, func(ref store.Ref) error {
+		var s snapshot
+		if err := json.Unmarshal(ref.Value, &s); err != nil {
+			return fmt.Errorf("reference %s: %w: %w", ref.Name, store.ErrCorrupt, err)
+		}
+		needed[s.Blob] = true
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	for h, err := range r.store.ListBlobs(ctx) {
 		if err != nil {

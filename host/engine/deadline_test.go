@@ -51,7 +51,6 @@ const (
 // No guest escapes its deadline. Meanwhile everybody else goes on, although
 // the collector runs all the time: it has to wait for each running guest.
 func TestDeadlines(t *testing.T) {
-	needMetering(t)
 	e := newEngine(t)
 	const timeout = 120 * time.Millisecond
 	hostile := newPool(t, e, "hostile", PoolConfig{Limits: Limits{Timeout: timeout}})
@@ -141,7 +140,6 @@ func watchOthers(healthy *Pool) func() others {
 
 // Compute time is a limit of its own, and waiting does not count.
 func TestComputeLimit(t *testing.T) {
-	needMetering(t)
 	e := newEngine(t)
 	limits := Limits{Timeout: time.Minute, Compute: 50 * time.Millisecond}
 	p := newPool(t, e, "hostile", PoolConfig{Limits: limits})
@@ -156,7 +154,6 @@ func TestComputeLimit(t *testing.T) {
 
 // A caller that goes away takes the guest with it.
 func TestCancel(t *testing.T) {
-	needMetering(t)
 	e := newEngine(t)
 	p := newPool(t, e, "hostile", PoolConfig{Limits: Limits{Timeout: time.Minute}})
 	for _, what := range []int{0, 1, 7, 8} {
@@ -175,7 +172,6 @@ func TestCancel(t *testing.T) {
 
 // Guests take turns even when each processor has one that never ends.
 func TestManySpinningGuests(t *testing.T) {
-	needMetering(t)
 	e := newEngine(t)
 	hostile := newPool(t, e, "hostile", PoolConfig{Limits: Limits{Timeout: 300 * time.Millisecond}})
 	healthy := newPool(t, e, "reactor", PoolConfig{})
@@ -205,7 +201,6 @@ func TestManySpinningGuests(t *testing.T) {
 // An endless recursion is stopped long before wazero's own limit, which lets
 // each instance hold 100 MB.
 func TestStackIsBounded(t *testing.T) {
-	needMetering(t)
 	p := newPool(t, newEngine(t), "hostile", PoolConfig{Limits: Limits{Timeout: time.Minute}})
 	for _, what := range []int{2, 14} {
 		_, err := run(t.Context(), p, what, 0)
@@ -221,7 +216,6 @@ func TestStackIsBounded(t *testing.T) {
 
 // A bomb of memory or table ends at the limit of the guest, not of the host.
 func TestBombs(t *testing.T) {
-	needMetering(t)
 	p := newPool(t, newEngine(t), "hostile", PoolConfig{Limits: Limits{Timeout: 50 * time.Millisecond}})
 	for _, what := range []int{12, 13} {
 		var before, after runtime.MemStats

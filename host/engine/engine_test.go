@@ -214,10 +214,3 @@ func brokenCompiler(mode string) int {
 	}
 	return 0
 }
-
-func needMetering(t *testing.T) {
-	t.Helper()
-	if !metered {
-		t.Skip("modules are not metered yet")
-	}
-}

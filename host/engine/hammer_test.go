@@ -18,7 +18,6 @@ import (
 // are cancelled or panic, in pools that open and close over modules that are
 // loaded and evicted. In the end nothing is left.
 func TestHammer(t *testing.T) {
-	needMetering(t)
 	e := newEngine(t)
 	for _, name := range []string{"reactor", "hostile", "command"} {
 		loadGuest(t, e, name).Release()

@@ -217,7 +217,6 @@ func TestPoolClose(t *testing.T) {
 }
 
 func TestWarmShowsFaults(t *testing.T) {
-	needMetering(t)
 	e := newEngine(t)
 	for name, want := range map[string]error{
 		"start_traps":      ErrUnreachable,

@@ -14,7 +14,6 @@ import (
 )
 
 func TestPrepare(t *testing.T) {
-	needMetering(t)
 	e := newEngine(t)
 	for name, want := range map[string]Shape{
 		"reactor": {Dialect: "test", Memory: 1 << 16,
@@ -45,7 +44,6 @@ func TestPrepare(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	needMetering(t)
 	e := newEngine(t)
 	for _, test := range []struct {
 		name   string

@@ -1,6 +1,8 @@
-// Package fetch gets indexes and packages over HTTP from servers that are not
-// trusted: every address is checked when it is connected to, everything has a
-// limit in size and time, and nothing is kept here.
+// Package fetch gets indexes, packages and modules over HTTP from servers that
+// are not trusted. Every address is checked when it is connected to,
+// everything has a limit in size and time, and what may pass is tried again.
+//
+// It neither keeps what it fetched nor decides whether to trust it.
 package fetch
 
 import (
@@ -10,141 +12,64 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
-	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
-
-	"code.dny.dev/ssrf"
 )
 
 // Limits of what is fetched.
 const (
-	MaxHTML      = 64 << 10 // bytes of a page that may name an index
+	MaxHTML      = 64 << 10 // bytes of a page that are read to find an index
 	MaxRedirects = 5
-	Attempts     = 4 // tries of one request
-	MaxWait      = 30 * time.Second
-	firstWait    = 500 * time.Millisecond
-	headerTime   = 30 * time.Second
-	totalTime    = 10 * time.Minute
+	Attempts     = 4                      // tries of one request
+	FirstWait    = 500 * time.Millisecond // before the second try; it doubles each time, and varies by half
+	MaxWait      = 30 * time.Second       // a server that asks for more has failed
+	HeaderTime   = 30 * time.Second       // until a server begins to answer
+	TotalTime    = 10 * time.Minute       // for a file, all tries together
 )
+
+// Times are the limits in time. Tests have no patience.
+type Times struct{ FirstWait, MaxWait, Header, Total time.Duration }
+
+// DefaultTimes are the constants of this package.
+var DefaultTimes = Times{FirstWait, MaxWait, HeaderTime, TotalTime}
 
 var (
 	// ErrNotFound says that a server has no such file (404 or 410).
 	ErrNotFound = errors.New("not found")
 	// ErrTooLarge says that a body is above its limit.
 	ErrTooLarge = errors.New("too large")
-	// ErrForbidden says that an address or scheme needs the owner's permission.
-	ErrForbidden = errors.New("not allowed without your permission")
 )
 
-// Policy says where the owner lets packages come from.
-type Policy struct {
-	// Origins are allowed although they are plain HTTP or at private
-	// addresses, such as http://127.0.0.1:9000.
-	Origins []string
-	// Mirrors map a prefix of package paths to the base URL below which such
-	// packages lie, each at its whole path.
-	Mirrors map[string]string
+// A StatusError is an answer that holds no file.
+type StatusError struct {
+	Code       int
+	Status     string        // such as "503 Service Unavailable"
+	RetryAfter time.Duration // what the server asks to wait for; 0: it doesn't
 }
 
-func (p Policy) allows(u *url.URL) bool { return slices.Contains(p.Origins, origin(u)) }
+func (e *StatusError) Error() string { return "the server answered " + e.Status }
 
-func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
-
-// CheckOrigin reads an origin as an owner writes it.
-func CheckOrigin(text string) (string, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-		return "", fmt.Errorf("%w: %q is not an origin such as http://127.0.0.1:9000", ErrSource, text)
-	}
-	return origin(u), nil
+// Is makes errors.Is(err, ErrNotFound) true for 404 and 410.
+func (e *StatusError) Is(target error) bool {
+	return target == ErrNotFound && (e.Code == http.StatusNotFound || e.Code == http.StatusGone)
 }
 
 // A Client fetches over HTTP under a policy. It may be used by many goroutines.
 type Client struct {
 	policy func() Policy
-	wait   func(ctx context.Context, d time.Duration) error // replaced by tests
+	times  Times
 	http   *http.Client
+	wait   func(ctx context.Context, d time.Duration) error // replaced by tests
 }
 
-// New returns a client. policy is asked for each request.
-func New(policy func() Policy) *Client {
-	c := &Client{policy: policy, wait: sleep}
-	guard := ssrf.New(ssrf.WithPorts(80, 443))
-	dialer := &net.Dialer{Timeout: 10 * time.Second}
-	c.http = &http.Client{
-		Timeout:       totalTime,
-		CheckRedirect: c.checkRedirect,
-		Transport: &http.Transport{
-			Proxy: nil, // a proxy of the environment would see and reach everything
-			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				d := *dialer
-				if !c.allowsAddress(address) {
-					// Control runs on the resolved address, so that a name
-					// which resolves to a private one is caught too.
-					d.Control = func(network, address string, conn syscall.RawConn) error {
-						if err := guard.Safe(network, address, conn); err != nil {
-							return fmt.Errorf("%w: %s is a private or reserved address", ErrForbidden, hostOf(address))
-						}
-						return nil
-					}
-				}
-				return d.DialContext(ctx, network, address)
-			},
-			ResponseHeaderTimeout: headerTime,
-			TLSHandshakeTimeout:   10 * time.Second,
-			MaxConnsPerHost:       4,
-			IdleConnTimeout:       30 * time.Second,
-			ForceAttemptHTTP2:     true,
-			DisableCompression:    true, // hashes are of the bytes as they are served
-		},
-	}
-	return c
-}
-
-// allowsAddress reports whether the owner allowed an origin at a host and port.
-func (c *Client) allowsAddress(address string) bool {
-	for _, o := range c.policy().Origins {
-		u, err := url.Parse(o)
-		if err != nil {
-			continue
-		}
-		port := u.Port()
-		if port == "" {
-			port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-		}
-		if net.JoinHostPort(u.Hostname(), port) == address {
-			return true
-		}
-	}
-	return false
-}
-
-func hostOf(address string) string {
-	if ap, err := netip.ParseAddrPort(address); err == nil {
-		return ap.Addr().String()
-	}
-	return address
-}
-
-func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
-	if len(via) > MaxRedirects {
-		return fmt.Errorf("more than %d redirects", MaxRedirects)
-	}
-	return c.checkURL(req.URL)
-}
-
-func (c *Client) checkURL(u *url.URL) error {
-	if u.Scheme == "https" || u.Scheme == "http" && c.policy().allows(u) {
-		return nil
-	}
-	return fmt.Errorf("%w: %s is not https. For a server of your own, allow it: berth settings --allow %s", ErrForbidden, u, origin(u))
+// New returns a client. policy is asked for each request, so that a change
+// holds from then on.
+func New(policy func() Policy, times Times) *Client {
+	return &Client{policy: policy, times: times, wait: sleep, http: &http.Client{
+		Transport:     newGate(policy, times.Header),
+		CheckRedirect: func(req *http.Request, via []*http.Request) error { return checkRedirect(policy(), req, via) },
+	}}
 }
 
 // A Condition makes a request conditional on what is known already.
@@ -166,41 +91,57 @@ type Result struct {
 // server doesn't say.
 type Progress func(done, total int64)
 
-// Get fetches a body of at most limit bytes. Passing failures are tried again
-// with growing pauses.
+// Get fetches a body of at most limit bytes, of which more is [ErrTooLarge].
+// Failures that may pass are tried again with growing pauses.
 func (c *Client) Get(ctx context.Context, u *url.URL, limit int64, known Condition, progress Progress) (*Result, error) {
-	if err := c.checkURL(u); err != nil {
-		return nil, err
+	return c.get(ctx, u, body{limit: limit, progress: progress}, known)
+}
+
+func (c *Client) get(ctx context.Context, u *url.URL, b body, known Condition) (*Result, error) {
+	outer := ctx
+	ctx, cancel := context.WithTimeout(ctx, c.times.Total)
+	defer cancel()
+	result, err := c.attempts(ctx, u, b, known)
+	switch {
+	case err == nil:
+		return result, nil
+	case outer.Err() != nil:
+		return nil, outer.Err()
+	case ctx.Err() != nil:
+		err = fmt.Errorf("it took more than %v", c.times.Total)
 	}
-	pause := firstWait
+	// The innermost errors say what is wrong; those around them repeat the
+	// address, or name functions.
+	if e := (*url.Error)(nil); errors.As(err, &e) {
+		err = e.Err
+	}
+	if e := (*ForbiddenError)(nil); errors.As(err, &e) {
+		err = e
+	}
+	if err == io.EOF {
+		err = errors.New("the server hung up without an answer")
+	}
+	return nil, fmt.Errorf("fetch %s: %w", u, err)
+}
+
+func (c *Client) attempts(ctx context.Context, u *url.URL, b body, known Condition) (*Result, error) {
+	pause := c.times.FirstWait
 	for attempt := 1; ; attempt++ {
-		result, retryAfter, err := c.try(ctx, u, limit, known, progress)
-		if err == nil || attempt == Attempts || !retryAfter.worthwhile || ctx.Err() != nil {
-			if err != nil && ctx.Err() != nil {
-				err = ctx.Err()
+		result, err := c.try(ctx, u, b, known)
+		if err == nil || attempt == Attempts || ctx.Err() != nil || !mayPass(err) {
+			return result, err
+		}
+		wait := pause/2 + rand.N(pause)
+		if e := (*StatusError)(nil); errors.As(err, &e) && e.RetryAfter > 0 {
+			if wait = e.RetryAfter; wait > c.times.MaxWait {
+				return nil, fmt.Errorf("%w, and asks to come back in %s", err, wait.Round(time.Second))
 			}
-			return result, wrap(u, err)
 		}
-		d := max(pause/2+rand.N(pause), retryAfter.after)
-		if d > MaxWait {
-			return nil, wrap(u, fmt.Errorf("%w; the server asks to wait for %s", err, d.Round(time.Second)))
-		}
-		if err := c.wait(ctx, d); err != nil {
-			return nil, err
+		if waitErr := c.wait(ctx, min(wait, c.times.MaxWait)); waitErr != nil {
+			return nil, waitErr
 		}
 		pause *= 2
 	}
-}
-
-func wrap(u *url.URL, err error) error {
-	if err == nil {
-		return nil
-	}
-	var e *url.Error
-	if errors.As(err, &e) {
-		err = e.Err // it repeats method and address
-	}
-	return fmt.Errorf("fetch %s: %w", u, err)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -214,19 +155,13 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// retry says whether a failure may pass.
-type retry struct {
-	worthwhile bool
-	after      time.Duration // what the server asks for
-}
-
-func (c *Client) try(ctx context.Context, u *url.URL, limit int64, known Condition, progress Progress) (*Result, retry, error) {
+func (c *Client) try(ctx context.Context, u *url.URL, b body, known Condition) (*Result, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, retry{}, err
+		return nil, err
 	}
 	req.Header.Set("User-Agent", "berth")
-	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("Accept-Encoding", "identity") // hashes are of the bytes as they are published
 	if known.ETag != "" {
 		req.Header.Set("If-None-Match", known.ETag)
 	}
@@ -235,57 +170,66 @@ func (c *Client) try(ctx context.Context, u *url.URL, limit int64, known Conditi
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, retry{worthwhile: !errors.Is(err, ErrForbidden) && !isRedirectError(err)}, err
+		return nil, err
 	}
 	defer resp.Body.Close()
-	switch code := resp.StatusCode; {
-	case code == http.StatusNotModified:
-		return &Result{URL: resp.Request.URL, Condition: known, Unchanged: true}, retry{}, nil
-	case code == http.StatusNotFound || code == http.StatusGone:
-		return nil, retry{}, fmt.Errorf("%w (the server answered %s)", ErrNotFound, resp.Status)
-	case code == http.StatusTooManyRequests || code >= 500:
-		return nil, retry{true, retryAfter(resp)}, fmt.Errorf("the server answered %s", resp.Status)
-	case code != http.StatusOK:
-		return nil, retry{}, fmt.Errorf("the server answered %s", resp.Status)
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotModified:
+		if known == (Condition{}) {
+			return nil, &StatusError{Code: resp.StatusCode, Status: resp.Status + ", which nobody asked for"}
+		}
+		return &Result{URL: resp.Request.URL, Condition: known, Unchanged: true}, nil
+	default:
+		return nil, &StatusError{resp.StatusCode, resp.Status, retryAfter(resp.Header.Get("Retry-After"), time.Now())}
 	}
-	body, err := readBody(resp, limit, progress)
+	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return nil, &encodingError{encoding}
+	}
+	content, err := b.read(resp)
 	if err != nil {
-		return nil, retry{worthwhile: !errors.Is(err, ErrTooLarge)}, err
+		return nil, err
 	}
-	result := &Result{Body: body, URL: resp.Request.URL, Condition: Condition{resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")}}
+	result := &Result{Body: content, URL: resp.Request.URL, Condition: Condition{resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")}}
 	result.Modified, _ = http.ParseTime(result.Condition.LastModified) // zero when absent
-	return result, retry{}, nil
+	return result, nil
 }
 
-func isRedirectError(err error) bool { return strings.Contains(err.Error(), "redirects") }
+type encodingError struct{ encoding string }
 
-// retryAfter reads the header in seconds (RFC 9110, section 10.2.3).
-func retryAfter(resp *http.Response) time.Duration {
-	seconds, err := strconv.Atoi(resp.Header.Get("Retry-After"))
-	if err != nil || seconds < 0 {
-		return 0
-	}
-	return time.Duration(min(seconds, 24*3600)) * time.Second
+func (e *encodingError) Error() string {
+	return fmt.Sprintf("the server sends it encoded (%.40q) though asked not to, so that its hash cannot be checked", e.encoding)
 }
 
-func readBody(resp *http.Response, limit int64, progress Progress) ([]byte, error) {
+// A body says how an answer is read.
+type body struct {
+	limit    int64
+	truncate bool // the rest of what is longer is left unread
+	progress Progress
+}
+
+func (b body) read(resp *http.Response) ([]byte, error) {
 	total := max(resp.ContentLength, 0)
-	if total > limit {
-		return nil, fmt.Errorf("%w: %d bytes; the most is %d", ErrTooLarge, total, limit)
+	if total > b.limit && !b.truncate {
+		return nil, fmt.Errorf("%w: %d bytes; the most is %d", ErrTooLarge, total, b.limit)
 	}
 	var buf bytes.Buffer
 	for {
-		n, err := io.CopyN(&buf, resp.Body, 64<<10)
-		if int64(buf.Len()) > limit {
-			return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
+		_, err := io.CopyN(&buf, resp.Body, min(64<<10, b.limit+1-int64(buf.Len())))
+		done := int64(buf.Len())
+		switch {
+		case done > b.limit && b.truncate:
+			return buf.Bytes()[:b.limit], nil
+		case done > b.limit:
+			return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, b.limit)
 		}
-		if progress != nil && n > 0 {
-			progress(int64(buf.Len()), total)
+		if b.progress != nil {
+			b.progress(done, total)
 		}
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return buf.Bytes(), nil
-		}
-		if err != nil {
+		case err != nil:
 			return nil, fmt.Errorf("the transfer broke off: %w", err)
 		}
 	}

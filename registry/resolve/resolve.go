@@ -63,9 +63,6 @@ type Input struct {
 	Root    Version                 // the package to resolve for
 	Earlier *Lock                   // what was chosen before; nil: nothing
 	Indexes map[string]*index.Index // by package
-	// Known are versions that are at hand although no index lists them, or not
-	// any more.
-	Known map[name.ID]Version
 	// Wishes are versions that the owner wants for packages, wherever a
 	// requirement allows them: "what would change if". They win over the
 	// earlier lock.
@@ -235,7 +232,7 @@ func (r *resolver) wished(id name.ID) *Version {
 			return nil
 		}
 	}
-	return r.atHand(id)
+	return r.listed(id)
 }
 
 // locked returns what the earlier lock chose for an edge, if that still
@@ -262,10 +259,10 @@ func (r *resolver) locked(from name.ID, alias string, want manifest.Dependency) 
 }
 
 // version returns what is known of a version that the earlier lock holds. The
-// lock itself says enough when the version is neither at hand nor listed: to
-// take another one in silence would be no lock.
+// lock itself says enough when no index lists it any more: to take another one
+// in silence would be no lock.
 func (r *resolver) version(id name.ID) *Version {
-	if v := r.atHand(id); v != nil {
+	if v := r.listed(id); v != nil {
 		return v
 	}
 	node := r.in.Earlier.Node(id)
@@ -279,11 +276,8 @@ func (r *resolver) version(id name.ID) *Version {
 	return v
 }
 
-// atHand returns what is known of a version, nil when nothing is.
-func (r *resolver) atHand(id name.ID) *Version {
-	if v, ok := r.in.Known[id]; ok {
-		return &v
-	}
+// listed returns what an index says of a version, nil when none does.
+func (r *resolver) listed(id name.ID) *Version {
 	if idx := r.in.Indexes[id.Package]; idx != nil {
 		if v := idx.Find(id.Version); v != nil {
 			return &Version{id, v.H1, v.Requires}

@@ -111,8 +111,7 @@ func TestLockOutlivesIndex(t *testing.T) {
 	in := Input{Root: root("v1.0.1", "v2.1.0", ""), Indexes: indexes(published("baz.example/baz", "v2.1.5"))}
 	gone := name.ID{Package: "baz.example/baz", Version: "v2.1.3"}
 	old := name.ID{Package: in.Root.ID.Package, Version: "v1.0.0"}
-	in.Earlier = &Lock{Root: old, Nodes: []Node{{ID: old, Edges: map[string]Edge{"baz": {manifest.Dependency{Package: gone.Package}, gone.Version}}}}}
-	in.Known = map[name.ID]Version{gone: {ID: gone, H1: "h1:stored"}}
+	in.Earlier = &Lock{Root: old, Nodes: []Node{{ID: gone, H1: "h1:stored"}, {ID: old, Edges: map[string]Edge{"baz": {manifest.Dependency{Package: gone.Package}, gone.Version}}}}}
 	lock, err := Resolve(in)
 	if err != nil || chosen(lock) != "v2.1.3" || lock.Node(gone).H1 != "h1:stored" {
 		t.Errorf("got %+v, %v", lock, err)

@@ -1,0 +1,15 @@
+;; A CGI program that answers with its environment.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ_sizes_get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $environ_get (param i32 i32) (result i32)))
+  (memory (export "memory") 4)
+  (data (i32.const 32) "Status: 201 Created\nContent-Type: text/plain\nSet-Cookie: berth_owner=x\n\n")
+  (func (export "_start")
+    (i32.store (i32.const 0) (i32.const 32))
+    (i32.store (i32.const 4) (i32.const 72))
+    (drop (call $environ_sizes_get (i32.const 16) (i32.const 20)))
+    (drop (call $environ_get (i32.const 65536) (i32.const 131072)))
+    (i32.store (i32.const 8) (i32.const 131072))
+    (i32.store (i32.const 12) (i32.load (i32.const 20)))
+    (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 2) (i32.const 24)))))

@@ -1,0 +1,16 @@
+;; Says something in the log, by either way, and prints a line.
+(module
+  (import "berth" "log" (func $berth_log (param i32 i32 i32)))
+  (import "http_handler" "log" (func $log (param i32 i32 i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "a warning by berth")
+  (data (i32.const 32) "an error by http")
+  (data (i32.const 64) "a line\n")
+  (func (export "handle_request") (result i64)
+    (call $berth_log (i32.const 1) (i32.const 0) (i32.const 18))
+    (call $log (i32.const 2) (i32.const 32) (i32.const 16))
+    (i32.store (i32.const 96) (i32.const 64))
+    (i32.store (i32.const 100) (i32.const 7))
+    (drop (call $fd_write (i32.const 1) (i32.const 96) (i32.const 1) (i32.const 104)))
+    (i64.const 0)))
