@@ -100,24 +100,24 @@ func (f *fixture) uploads() []row {
 		{"unknown ABI", "a.zip", manifest("[handler]\nmodule = \"m.wasm\"\nabi = \"java\"\n", entry{name: prefix + "m.wasm", body: string(hello)}), `bad_package: invalid package: berth.toml:5: handler.abi: "java" is not known: write http-wasm or cgi`},
 		{"schema that is no schema", "a.zip", manifest("[config]\ntype = 7\n"), `bad_package: invalid package: berth.toml:3: config: configuration schema: type is 7, must be "object"`},
 		{"schema that points out", "a.zip", manifest("[config]\n\"$ref\" = \"file:///etc/passwd\"\n"), `bad_package: invalid package: berth.toml:3: config: configuration schema: failing loading "file:///etc/passwd": refers to file:///etc/passwd: only references within the schema (#/…) are allowed`},
-		{"module in a zip that is text", "a.zip", manifest(httpWasm, entry{name: prefix + "m.wasm", body: "echo"}), "module_refused: hostile.example/up@v1.0.0: module m.wasm: the module is refused: it is not valid WebAssembly: invalid magic number"},
+		{"module in a zip that is text", "a.zip", manifest(httpWasm, entry{name: prefix + "m.wasm", body: "echo"}), "module_refused: hostile.example/up@v1.0.0: module m.wasm: the module is refused: it is not a WebAssembly module"},
 
-		{"module: nothing", "a.wasm", nil, "module_refused: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it is not valid WebAssembly: invalid magic number"},
-		{"module: text", "a.wasm", []byte("#!/bin/sh\n"), "module_refused: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it is not valid WebAssembly: invalid magic number"},
-		{"module: component", "a.wasm", []byte("\x00asm\x0d\x00\x01\x00"), "module_refused: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it is not valid WebAssembly: invalid version header"},
-		{"module: later version", "a.wasm", []byte("\x00asm\x02\x00\x00\x00"), "module_refused: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it is not valid WebAssembly: invalid version header"},
-		{"module: cut short", "a.wasm", hello[:len(hello)/2], "module_refused: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it is not valid WebAssembly: section data: read data segment: read bytes for init: unexpected EOF"},
-		{"module: without entry", "a.wasm", module(), "module_refused: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it exports neither handle_request (http-wasm) nor _start (a WASI command for CGI)"},
+		{"module: nothing", "a.wasm", nil, "failed: a.wasm: not a WebAssembly module: it does not begin with \\0asm"},
+		{"module: text", "a.wasm", []byte("#!/bin/sh\n"), "failed: a.wasm: not a WebAssembly module: it does not begin with \\0asm"},
+		{"module: component", "a.wasm", []byte("\x00asm\x0d\x00\x01\x00"), "failed: a.wasm: not a WebAssembly module: it is a component (WASI preview 2), which is not supported yet; build it for wasip1"},
+		{"module: later version", "a.wasm", []byte("\x00asm\x02\x00\x00\x00"), "failed: a.wasm: not a WebAssembly module: it is a component (WASI preview 2), which is not supported yet; build it for wasip1"},
+		{"module: cut short", "a.wasm", hello[:len(hello)/2], "module_refused: local.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: section at 1707: it ends too early"},
+		{"module: without entry", "a.wasm", module(), "module_refused: local.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it exports neither handle_request (http-wasm) nor _start (a WASI command for CGI)"},
 		{"module: wrong signature", "a.wasm", module(types, section(3, []byte{0}, []byte{2}),
-			section(7, join(text("handle_request"), []byte{0, 0}), join(text("handle_response"), []byte{0, 1})), section(10, code(""), code(""))), "module_refused: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it exports handle_request as () -> (), but in the dialect http-wasm that is () -> (i64)"},
+			section(7, join(text("handle_request"), []byte{0, 0}), join(text("handle_response"), []byte{0, 1})), section(10, code(""), code(""))), "module_refused: local.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it exports handle_request as () -> (), but in the dialect http-wasm that is () -> (i64)"},
 		{"module: unknown import", "a.wasm", module(types, section(2, join(text("env"), text("system"), []byte{0, 0})),
-			section(7, join(text("_start"), []byte{0, 0}))), "module_refused: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it imports the function env.system, which this server does not offer"},
+			section(7, join(text("_start"), []byte{0, 0}))), "module_refused: local.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it imports the function env.system, which this server does not offer"},
 		{"module: known import with another signature", "a.wasm", module(types, section(2, join(text("wasi_snapshot_preview1"), text("fd_write"), []byte{0, 0})),
-			section(7, join(text("_start"), []byte{0, 0}))), "module_refused: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it imports wasi_snapshot_preview1.fd_write as () -> (), but that function is (i32, i32, i32, i32) -> (i32)"},
-		{"module: 4·10⁹ locals", "a.wasm", module(types, section(3, []byte{0}), section(7, join(text("_start"), []byte{0, 0})), section(10, sized(locals))), "failed: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: compiling the module: the module needs more memory to compile than is allowed"},
-		{"module: type error", "a.wasm", handler(""), "module_refused: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it is not valid WebAssembly: invalid function[0] export[\"handle_request\"]: not enough results\n\thave ()\n\twant (i64)"},
-		{"module: more memory than there is", "a.wasm", handlerWith(1<<20, nil, zero64), "module_refused: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it is not valid WebAssembly: section memory: min 1048576 pages (64 Gi) over limit of 65536 pages (4 Gi)"},
-		{"module: section that is longer than the file", "a.wasm", append(module(), 1, 0xff, 0xff, 0xff, 0xff, 0x0f), "module_refused: upload.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it is not valid WebAssembly: section type: get size of vector: EOF"},
+			section(7, join(text("_start"), []byte{0, 0}))), "module_refused: local.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it imports wasi_snapshot_preview1.fd_write as () -> (), but that function is (i32, i32, i32, i32) -> (i32)"},
+		{"module: 4·10⁹ locals", "a.wasm", module(types, section(3, []byte{0}), section(7, join(text("_start"), []byte{0, 0})), section(10, sized(locals))), "module_refused: local.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: function 0 declares 4000000000 locals; the most is 50000"},
+		{"module: type error", "a.wasm", handler(""), "module_refused: local.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it is not valid WebAssembly: invalid function[0] export[\"handle_request\"]: not enough results\n\thave ()\n\twant (i64)"},
+		{"module: more memory than there is", "a.wasm", handlerWith(1<<20, nil, zero64), "module_refused: local.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it starts with 1048576 pages of memory; the most is 65536"},
+		{"module: section that is longer than the file", "a.wasm", append(module(), 1, 0xff, 0xff, 0xff, 0xff, 0x0f), "module_refused: local.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: section at 14: it ends too early"},
 	} {
 		rows = append(rows, row{name: x.name, do: func() string { return f.upload(x.file, x.content) }, want: x.want})
 	}
@@ -153,10 +153,10 @@ func (f *fixture) guests() []row {
 	start := []byte{8, 1, 2} // a start section with the third function
 	return []row{
 		unmountable("trap in the start function", "start", guest("start", handlerWith(1, start, zero64), ""), "422 not_healthy: /start (production): hostile.example/start@v1.0.0: hostile.example/start@v1.0.0: unreachable code was reached: the guest gave up, as by a panic"),
-		unmountable("memory beyond its limit", "memory", guest("memory", handlerWith(60000, nil, zero64), "memory = \"16MiB\"\n"), "422 not_healthy: /memory (production): hostile.example/memory@v1.0.0: hostile.example/memory@v1.0.0: the memory limit was reached: the system has no room for 0 bytes"),
-		unmountable("nothing to serve", "empty", published{pkg: "hostile.example/empty", version: "v1.0.0"}.zip(f), "500 internal: internal error"),
+		unmountable("memory beyond its limit", "memory", guest("memory", handlerWith(60000, nil, zero64), "memory = \"16MiB\"\n"), "422 not_healthy: /memory (production): hostile.example/memory@v1.0.0: hostile.example/memory@v1.0.0: the memory limit was reached: the module starts with 3932160000 bytes, and 16777216 are allowed"),
+		unmountable("nothing to serve", "empty", published{pkg: "hostile.example/empty", version: "v1.0.0"}.zip(f), "422 unfit: /empty (production): hostile.example/empty@v1.0.0: the package cannot be used like this: it has no handler; its author has to add one to berth.toml"),
 		unmountable("health check fails", "sick", guest("sick", handler(unreachable), "health = \"/health\"\n"), "422 not_healthy: /sick (production): its health check failed: hostile.example/sick@v1.0.0: unreachable code was reached: the guest gave up, as by a panic"),
-		asked("trap", "trap", handler(unreachable), "", `bad_source: cannot fetch from there: invalid name: "" names no package`),
+		asked("trap", "trap", handler(unreachable), "", "500 Something went wrong on this page. Its owner can look up what. (VARIABLE)"),
 		asked("recursion without end", "deep", handler(callFirst), "", "500 Something went wrong on this page. Its owner can look up what. (VARIABLE)"),
 	}
 }

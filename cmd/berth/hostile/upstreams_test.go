@@ -60,12 +60,12 @@ func (f *fixture) upstreams() []row {
 	}
 
 	return []row{
-		{name: "nothing there", do: func() string { return install("absent") }, want: "fetch_failed: there is no package at UPSTREAM/hostile.example/absent: fetch UPSTREAM/hostile.example/absent/berth-index.json: not found (the server answered 404 Not Found)"},
-		served("gone", "gone", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusGone) }, "fetch_failed: there is no package at UPSTREAM/hostile.example/gone: fetch UPSTREAM/hostile.example/gone/berth-index.json: not found (the server answered 410 Gone)"),
+		{name: "nothing there", do: func() string { return install("absent") }, want: "fetch_failed: there is no package at UPSTREAM/hostile.example/absent: not found"},
+		served("gone", "gone", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "gone", http.StatusGone) }, "fetch_failed: there is no package at UPSTREAM/hostile.example/gone: not found"),
 		served("asks to wait for long", "busy", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "3600")
 			http.Error(w, "busy", http.StatusServiceUnavailable)
-		}, "failed: fetch UPSTREAM/hostile.example/busy/berth-index.json: the server answered 503 Service Unavailable; the server asks to wait for 1h0m0s"),
+		}, "failed: fetch UPSTREAM/hostile.example/busy/berth-index.json: the server answered 503 Service Unavailable, and asks to come back in 1h0m0s"),
 		served("asks for a password", "private", func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "who are you", http.StatusUnauthorized) }, "failed: fetch UPSTREAM/hostile.example/private/berth-index.json: the server answered 401 Unauthorized"),
 		served("always fails", "broken", func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "secret stack trace", http.StatusInternalServerError)
@@ -74,8 +74,8 @@ func (f *fixture) upstreams() []row {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = w.Write([]byte("{"))
 			panic(http.ErrAbortHandler)
-		}, "failed: fetch UPSTREAM/hostile.example/cut/berth-index.json: EOF"),
-		served("page instead of index", "page", body("<!doctype html><title>Welcome</title>"), "bad_index: UPSTREAM/hostile.example/page/berth-index.json: invalid index: neither JSON nor a signed note"),
+		}, "failed: fetch UPSTREAM/hostile.example/cut/berth-index.json: the server hung up without an answer"),
+		served("page instead of index", "page", body("<!doctype html><title>Welcome</title>"), "fetch_failed: there is no package at UPSTREAM/hostile.example/page: not found"),
 		served("empty index", "empty", body(""), "bad_index: UPSTREAM/hostile.example/empty/berth-index.json: invalid index: neither JSON nor a signed note"),
 		served("deep index", "deep", body(`{"package":`+strings.Repeat("[", 1<<20)), "bad_index: UPSTREAM/hostile.example/deep/berth-index.json: invalid index: invalid character '[' exceeded max depth"),
 		served("index that is no index", "null", body(`{}`), `bad_index: UPSTREAM/hostile.example/null/berth-index.json: invalid index: invalid name: package path "": empty string`),
@@ -90,42 +90,42 @@ func (f *fixture) upstreams() []row {
 				_, _ = w.Write(chunk)
 			}
 		}, "too_large: fetch UPSTREAM/hostile.example/endless/berth-index.json: too large: more than 4194304 bytes"),
-		served("endless redirects", "loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, "failed: fetch UPSTREAM/hostile.example/loop/berth-index.json: more than 5 redirects"),
+		served("endless redirects", "loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, "not_allowed: fetch UPSTREAM/hostile.example/loop/berth-index.json: not allowed: more than 5 redirects"),
 		served("redirect to this machine", "inward", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://127.0.0.1:2/api", http.StatusFound)
-		}, "not_allowed: fetch UPSTREAM/hostile.example/inward/berth-index.json: dial tcp 127.0.0.1:2: not allowed without your permission: 127.0.0.1 is a private or reserved address"),
+		}, "not_allowed: fetch UPSTREAM/hostile.example/inward/berth-index.json: not allowed without your permission: https://127.0.0.1:2 has a port of its own.\nIf that server is yours, allow it: berth settings --allow https://127.0.0.1:2"),
 		served("redirect to the console", "console", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, f.console+"/api/v1/tokens", http.StatusFound)
-		}, "not_allowed: fetch UPSTREAM/hostile.example/console/berth-index.json: not allowed without your permission: CONSOLE/api/v1/tokens is not https. For a server of your own, allow it: berth settings --allow CONSOLE"),
+		}, "not_allowed: fetch UPSTREAM/hostile.example/console/berth-index.json: not allowed without your permission: CONSOLE is not https.\nIf that server is yours, allow it: berth settings --allow CONSOLE"),
 		served("redirect to a file", "tofile", func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Location", "file:///etc/passwd")
 			w.WriteHeader(http.StatusFound)
-		}, "not_allowed: fetch UPSTREAM/hostile.example/tofile/berth-index.json: not allowed without your permission: file:///etc/passwd is not https. For a server of your own, allow it: berth settings --allow file://"),
-		{name: "page that names another's index", want: "failed: there is no package at UPSTREAM/hostile.example/meta: no berth-index.json below it, and its page names none", do: func() string {
+		}, "not_allowed: fetch UPSTREAM/hostile.example/tofile/berth-index.json: not allowed without your permission: file:// is not https.\nIf that server is yours, allow it: berth settings --allow file://"),
+		{name: "page that names another's index", want: "fetch_failed: the page at UPSTREAM/hostile.example/meta names an index: fetch UPSTREAM/x: the server answered 404 Not Found", do: func() string {
 			f.upstream.file("/"+host+"meta", []byte(`<meta name="berth-package" content="baz.example/baz /x">`))
 			return install("meta")
 		}},
-		served("index of another package", "thief", body(`{"package":"baz.example/baz","serial":1,"versions":[]}`), "failed: UPSTREAM/hostile.example/thief says that it is baz.example/baz, which has its home at https://baz.example/baz.\nInstall it from there. If this place is a copy that you trust, make it a mirror: berth settings --mirror baz.example/baz=BASE-URL"),
+		served("index of another package", "thief", body(`{"package":"baz.example/baz","serial":1,"versions":[]}`), "failed: another package's name: UPSTREAM/hostile.example/thief says that it is baz.example/baz, whose home is https://baz.example/baz.\nInstall it from there. If you trust this place to have it too, make it a mirror: berth settings --mirror baz.example/baz=BASE-URL, below which it lies at baz.example/baz"),
 		{name: "selector without version", want: "no_version: hostile.example/versions has no such version: v7; published are v1.0.0", setup: func() { f.publish(nil, one("versions", "v1.0.0")) }, do: func() string { return install("versions@v7") }},
 		{name: "retracted", want: "no_version: hostile.example/retracted@v1.0.0 was retracted by its publisher: it loses data: no such version", do: func() string { f.publish(nil, retracted); return install("retracted@v1.0.0") }},
-		{name: "all retracted", want: "no_version: hostile.example/retracted has no such version: latest; published are v1.0.0 (retracted)", do: func() string { return install("retracted") }},
-		listed("other SHA-256", "sha", func(idx *index.Index) { idx.Versions[0].SHA256 = strings.Repeat("00", 32) }, "failed: hostile.example/sha@v1.0.0: UPSTREAM/hostile.example/sha/v1.0.0.zip has SHA-256 d9711b6a7efa9a5f21230aa7500b66cdcf94deba9ec310d1131d01b3a9f15cb6, and its index says 0000000000000000000000000000000000000000000000000000000000000000: the file was damaged on its way, or replaced"),
-		listed("other h1", "h1", func(idx *index.Index) { idx.Versions[0].H1 = otherHash }, "failed: hostile.example/h1@v1.0.0: its zip has hash h1:VfkKjgZyEBnQ2XZrkX6FcN52N8rzABh/9D5k+i9YyLY=, and its index says h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
+		{name: "all retracted", want: "no_version: hostile.example/retracted has no such version: latest; published are v1.0.0 (retracted: it loses data)", do: func() string { return install("retracted") }},
+		listed("other SHA-256", "sha", func(idx *index.Index) { idx.Versions[0].SHA256 = strings.Repeat("00", 32) }, "failed: hostile.example/sha@v1.0.0: the file is not what its index says: UPSTREAM/hostile.example/sha/v1.0.0.zip has SHA-256 d9711b6a7efa9a5f21230aa7500b66cdcf94deba9ec310d1131d01b3a9f15cb6, and the index says 0000000000000000000000000000000000000000000000000000000000000000; it was damaged on its way, or replaced"),
+		listed("other h1", "h1", func(idx *index.Index) { idx.Versions[0].H1 = otherHash }, "failed: hostile.example/h1@v1.0.0: the file is not what its index says: its zip has hash h1:VfkKjgZyEBnQ2XZrkX6FcN52N8rzABh/9D5k+i9YyLY=, and the index says h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
 		listed("too large to fetch", "huge", func(idx *index.Index) { idx.Versions[0].Size = 1 << 40 }, "too_large: hostile.example/huge@v1.0.0: too large: the zip has 1099511627776 bytes; the most is 67108864"),
-		listed("zip at a private address", "elsewhere", func(idx *index.Index) { idx.Versions[0].URL = "https://192.168.0.1/x.zip" }, "not_allowed: fetch https://192.168.0.1/x.zip: dial tcp 192.168.0.1:443: not allowed without your permission: 192.168.0.1 is a private or reserved address"),
-		listed("zip that is missing", "nozip", func(idx *index.Index) { idx.Versions[0].URL = "missing.zip" }, "fetch_failed: fetch UPSTREAM/hostile.example/nozip/missing.zip: not found (the server answered 404 Not Found)"),
-		{name: "zip of another package", want: "failed: hostile.example/outer@v1.0.0: its zip holds hostile.example/inner@v1.0.0", do: func() string {
+		listed("zip at a private address", "elsewhere", func(idx *index.Index) { idx.Versions[0].URL = "https://192.168.0.1/x.zip" }, "not_allowed: hostile.example/elsewhere@v1.0.0: fetch https://192.168.0.1/x.zip: not allowed without your permission: 192.168.0.1 is a private or reserved address.\nIf that server is yours, allow it: berth settings --allow https://192.168.0.1"),
+		listed("zip that is missing", "nozip", func(idx *index.Index) { idx.Versions[0].URL = "missing.zip" }, "fetch_failed: hostile.example/nozip@v1.0.0: fetch UPSTREAM/hostile.example/nozip/missing.zip: the server answered 404 Not Found"),
+		{name: "zip of another package", want: "failed: hostile.example/outer@v1.0.0: the file is not what its index says: its zip holds hostile.example/inner@v1.0.0", do: func() string {
 			other, zip := one("inner", "v1.0.0").entry(f)
 			other.URL = "inner.zip"
 			f.publish(func(idx *index.Index) { idx.Versions[0] = other }, one("outer", "v1.0.0"))
 			f.upstream.file("/"+host+"outer/inner.zip", zip)
 			return install("outer")
 		}},
-		{name: "manifest requires more than the index says", want: "failed: hostile.example/sneaky@v1.0.0: its manifest requires other packages than its index says", do: func() string {
+		{name: "manifest requires more than the index says", want: "failed: hostile.example/sneaky@v1.0.0: the file is not what its index says: its manifest requires other packages", do: func() string {
 			f.publish(func(idx *index.Index) { idx.Versions[0].Requires = nil }, needs("sneaky", "v1.0.0", "versions", "v1.0.0"))
 			return install("sneaky")
 		}},
-		{name: "dependency is missing", want: "fetch_failed: hostile.example/orphan@v1.0.0 needs hostile.example/absent: there is no package at UPSTREAM/hostile.example/absent: fetch UPSTREAM/hostile.example/absent/berth-index.json: not found (the server answered 404 Not Found)", do: func() string {
+		{name: "dependency is missing", want: "fetch_failed: hostile.example/orphan@v1.0.0 needs hostile.example/absent: there is no package at UPSTREAM/hostile.example/absent: not found", do: func() string {
 			f.publish(nil, needs("orphan", "v1.0.0", "absent", "v1.0.0"))
 			return install("orphan")
 		}},
@@ -142,11 +142,11 @@ func (f *fixture) upstreams() []row {
 			f.publish(nil, needs("snake", "v1.0.0", "snake", "v1.0.0"))
 			return install("snake")
 		}},
-		{name: "zip by address that claims another name", want: "failed: UPSTREAM/files/x.zip says that it is hostile.example/absent@v1.0.0, whose publisher does not list it (there is no package at UPSTREAM/hostile.example/absent: fetch UPSTREAM/hostile.example/absent/berth-index.json: not found (the server answered 404 Not Found)).\nInstall https://hostile.example/absent instead. If you trust the file, download it and upload it yourself", do: func() string {
+		{name: "zip by address that claims another name", want: "failed: another package's name: UPSTREAM/files/x.zip says that it is hostile.example/absent@v1.0.0, which nobody else confirms (there is no package at UPSTREAM/hostile.example/absent: not found).\nInstall https://hostile.example/absent instead. If you trust this file, download it and upload it yourself", do: func() string {
 			f.upstream.file("/files/x.zip", one("absent", "v1.0.0").zip(f))
 			return f.install(f.upstream.URL + "/files/x.zip")
 		}},
-		{name: "module by address that is a page", want: "module_refused: 127.0.0.1/files/x.wasm@v0.0.0-VARIABLE: module module.wasm: the module is refused: it is not valid WebAssembly: invalid magic number", do: func() string {
+		{name: "module by address that is a page", want: "failed: UPSTREAM/files/x.wasm: not a WebAssembly module: it does not begin with \\0asm", do: func() string {
 			f.upstream.file("/files/x.wasm", []byte("<html>"))
 			return f.install(f.upstream.URL + "/files/x.wasm")
 		}},
