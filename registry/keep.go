@@ -80,42 +80,48 @@ func (in *run) install(ctx context.Context, rv *Review) ([]name.ID, error) {
 			return nil, err
 		}
 	}
+	written, err := in.commit(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var added []name.ID
 	for _, rec := range rv.New {
-		if _, err := in.Package(ctx, rec.ID); errors.Is(err, ErrNotInstalled) {
+		if slices.ContainsFunc(written, func(c store.RefChange) bool { return c.Name == packageRef(rec.ID) }) {
 			added = append(added, rec.ID)
-		} else if err != nil {
-			return nil, err
 		}
 	}
-	return added, in.commit(ctx)
+	return added, nil
 }
 
 // maxCommits is how often a commit is tried that others got in the way of.
 const maxCommits = 8
 
-// commit writes all references of the run, or none. Others may commit at the
-// same time, here or on another server: then it looks again at what there is.
-func (in *run) commit(ctx context.Context) error {
+// commit writes all references of the run, or none, and returns those that it
+// wrote. Others may commit at the same time, here or on another server: then it
+// looks again at what there is.
+func (in *run) commit(ctx context.Context) ([]store.RefChange, error) {
 	blobs := map[string]store.Hash{}
 	for pkg, idx := range in.indexes {
 		hash, _, err := in.store.PutBlob(ctx, bytes.NewReader(idx.raw))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		blobs[pkg] = hash
 	}
 	for try := 1; ; try++ {
 		changes, err := in.changes(ctx, blobs)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := ctx.Err(); err != nil || len(changes) == 0 {
-			return err
+			return nil, err
 		}
 		_, err = in.store.SwapRefs(ctx, changes...)
+		if err == nil {
+			return changes, nil
+		}
 		if !errors.Is(err, store.ErrConflict) || try == maxCommits {
-			return err
+			return nil, err
 		}
 	}
 }
@@ -143,16 +149,19 @@ func (in *run) changes(ctx context.Context, blobs map[string]store.Hash) ([]stor
 		}
 	}
 	for pkg, idx := range in.indexes {
-		pin, revision, err := in.nextPin(ctx, idx)
+		before, revision, err := in.publisher(ctx, pkg)
 		if err != nil {
 			return nil, err
 		}
-		var before index.Pin
-		if _, err := in.get(ctx, refPublisher+pkg, &before); err != nil {
+		if before != nil && before.Serial > idx.Serial {
+			continue // another install has seen a newer one since this was accepted
+		}
+		next, err := index.Next(before, idx.Index, idx.signers)
+		if err != nil {
 			return nil, err
 		}
-		if revision == 0 || !reflect.DeepEqual(pin, before) {
-			if err := write(refPublisher+pkg, revision, pin); err != nil {
+		if before == nil || !reflect.DeepEqual(next, *before) {
+			if err := write(refPublisher+pkg, revision, next); err != nil {
 				return nil, err
 			}
 		}

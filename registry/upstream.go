@@ -60,7 +60,9 @@ func (r *Registry) snapshot(ctx context.Context, pkg string) (*found, error) {
 
 // isLost reports whether an error means that a snapshot is damaged, which is no
 // misfortune: the next look at the server brings it back.
-func isLost(err error) bool { return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt) }
+func isLost(err error) bool {
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrCorrupt)
+}
 
 // Refresh looks at the list of versions of a package. It reports whether the
 // list is another than before.
@@ -76,7 +78,8 @@ func (r *Registry) Refresh(ctx context.Context, pkg string) (changed bool, err e
 	if err != nil {
 		return false, err
 	}
-	return before == nil || !bytes.Equal(before.raw, now.raw), in.commit(ctx)
+	_, err = in.commit(ctx)
+	return before == nil || !bytes.Equal(before.raw, now.raw), err
 }
 
 // lookup fetches the index of a package by its name, once in a run.
@@ -99,31 +102,39 @@ func (in *run) lookup(ctx context.Context, pkg string) (*found, error) {
 	return idx, in.accept(ctx, idx)
 }
 
-// lookupAt fetches the index at an address, and decides whether that address
-// may speak for the package which the index lists.
-func (in *run) lookupAt(ctx context.Context, base *url.URL) (*found, error) {
-	in.progress(Progress{Step: "looking for " + base.String()})
+// lookupAt fetches the index at an address, or at the mirror of the package
+// that the address stands for. It decides whether that place may speak for the
+// package which the index lists.
+func (in *run) lookupAt(ctx context.Context, at *url.URL) (*found, error) {
+	in.progress(Progress{Step: "looking for " + at.String()})
 	policy := in.policy()
-	idx, err := in.fetchIndex(ctx, base, policy.PackageAt(base))
+	base, pasted := at, policy.PackageAt(at)
+	if pasted != "" {
+		var err error
+		if base, err = policy.Base(pasted); err != nil {
+			return nil, err
+		}
+	}
+	idx, err := in.fetchIndex(ctx, base, pasted)
 	if err != nil {
 		return nil, err
 	}
 	pkg := idx.Package
-	if policy.PackageAt(base) != pkg && policy.PackageAt(idx.url.JoinPath("..")) != pkg && !in.knownSigner(ctx, pkg, idx.signers) {
+	if pasted != pkg && policy.PackageAt(idx.url.JoinPath("..")) != pkg && !in.knownSigner(ctx, pkg, idx.signers) {
 		home, err := policy.Base(pkg)
 		if err != nil {
 			return nil, err
 		}
 		return nil, fmt.Errorf("%w: %s says that it is %s, whose home is %s.\nInstall it from there. If you trust this place to have it too, make it a mirror: berth settings --mirror %s=%s",
-			ErrNotSpeaker, base, pkg, home, pkg, mirrorBase(base, pkg))
+			ErrNotSpeaker, at, pkg, home, pkg, mirrorBase(at, pkg))
 	}
 	return idx, in.accept(ctx, idx)
 }
 
 // mirrorBase guesses the mirror setting with which an address would stand for
 // a package.
-func mirrorBase(base *url.URL, pkg string) string {
-	if b, ok := strings.CutSuffix(base.String(), "/"+pkg); ok {
+func mirrorBase(at *url.URL, pkg string) string {
+	if b, ok := strings.CutSuffix(at.String(), "/"+pkg); ok {
 		return b
 	}
 	return "BASE-URL, below which it lies at " + pkg
@@ -131,9 +142,8 @@ func mirrorBase(base *url.URL, pkg string) string {
 
 // knownSigner reports whether a signer is pinned for a package.
 func (in *run) knownSigner(ctx context.Context, pkg string, signers []string) bool {
-	var pin index.Pin
-	revision, err := in.get(ctx, refPublisher+pkg, &pin)
-	return err == nil && revision != 0 && slices.ContainsFunc(signers, func(s string) bool { return slices.Contains(pin.Keys, s) })
+	pin, _, err := in.publisher(ctx, pkg)
+	return err == nil && pin != nil && slices.ContainsFunc(signers, func(s string) bool { return slices.Contains(pin.Keys, s) })
 }
 
 // fetchIndex fetches an index, on condition that it is another than that which
@@ -161,26 +171,26 @@ func (in *run) fetchIndex(ctx context.Context, base *url.URL, pkg string) (*foun
 // accept holds an index against what is known of its publisher, and remembers
 // to keep it.
 func (in *run) accept(ctx context.Context, idx *found) error {
-	if _, _, err := in.nextPin(ctx, idx); err != nil {
+	before, _, err := in.publisher(ctx, idx.Package)
+	if err != nil {
+		return err
+	}
+	if _, err := index.Next(before, idx.Index, idx.signers); err != nil {
 		return err
 	}
 	in.indexes[idx.Package] = idx
 	return nil
 }
 
-// nextPin returns what is to be known of a publisher from now on.
-func (in *run) nextPin(ctx context.Context, idx *found) (index.Pin, uint64, error) {
-	var before index.Pin
-	revision, err := in.get(ctx, refPublisher+idx.Package, &before)
-	if err != nil {
-		return before, 0, err
+// publisher returns what is known of the publisher of a package, nil when
+// nothing is.
+func (r *Registry) publisher(ctx context.Context, pkg string) (*index.Pin, uint64, error) {
+	var pin index.Pin
+	revision, err := r.get(ctx, refPublisher+pkg, &pin)
+	if err != nil || revision == 0 {
+		return nil, 0, err
 	}
-	if revision == 0 {
-		next, err := index.Next(nil, idx.Index, idx.signers)
-		return next, 0, err
-	}
-	next, err := index.Next(&before, idx.Index, idx.signers)
-	return next, revision, err
+	return &pin, revision, nil
 }
 
 // published returns the version of an index that a selector picks.

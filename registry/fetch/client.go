@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -110,18 +111,25 @@ func (c *Client) get(ctx context.Context, u *url.URL, b body, known Condition) (
 	case ctx.Err() != nil:
 		err = fmt.Errorf("it took more than %v", c.times.Total)
 	}
-	// The innermost errors say what is wrong; those around them repeat the
-	// address, or name functions.
+	return nil, fmt.Errorf("fetch %s: %w", u, plain(err))
+}
+
+// plain returns an error without what surrounds the innermost one: the address
+// again, and names of functions.
+func plain(err error) error {
+	if e := (*ForbiddenError)(nil); errors.As(err, &e) {
+		return e
+	}
+	if e := (*net.DNSError)(nil); errors.As(err, &e) && e.IsNotFound {
+		return fmt.Errorf("there is no server called %s", e.Name)
+	}
 	if e := (*url.Error)(nil); errors.As(err, &e) {
 		err = e.Err
 	}
-	if e := (*ForbiddenError)(nil); errors.As(err, &e) {
-		err = e
-	}
 	if err == io.EOF {
-		err = errors.New("the server hung up without an answer")
+		return errors.New("the server hung up without an answer")
 	}
-	return nil, fmt.Errorf("fetch %s: %w", u, err)
+	return err
 }
 
 func (c *Client) attempts(ctx context.Context, u *url.URL, b body, known Condition) (*Result, error) {

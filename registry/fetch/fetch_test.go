@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -283,6 +284,16 @@ func TestSleep(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+func TestUnknownName(t *testing.T) {
+	unknown := &url.Error{Op: "Get", URL: "https://baz.example", Err: &net.OpError{Op: "dial", Err: &net.DNSError{Name: "baz.example", IsNotFound: true}}}
+	if got := plain(unknown).Error(); got != "there is no server called baz.example" || mayPass(unknown) {
+		t.Errorf("%s, %v", got, mayPass(unknown))
+	}
+	if away := (&net.DNSError{Name: "baz.example", IsTemporary: true}); !mayPass(away) {
+		t.Error("a name server that is away may come back")
+	}
 }
 
 func TestRetryAfter(t *testing.T) {

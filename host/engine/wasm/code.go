@@ -43,7 +43,7 @@ func (r *reader) body() body {
 	b := body{raw: raw}
 	in.vector(func() {
 		b.locals += uint64(in.u32())
-		in.byte()
+		in.valueType()
 		b.groups++
 	})
 	b.header = in.at
@@ -82,7 +82,7 @@ func (r *reader) immediates(in *instruction) {
 	switch op := in.op; {
 	case op <= 0x01, op == 0x05, op == opEnd, op == 0x0f, op == 0x1a, op == 0x1b, op == 0xd1, op >= 0x45 && op <= 0xc4:
 	case op == opBlock, op == opLoop, op == opIf:
-		r.s64(33) // a block type is a type index or one of the negative codes
+		r.blockType()
 	case op == opCall, op == opTailCall, op == opRefFunc:
 		in.indexAt = r.at
 		in.index = r.u32()
@@ -95,12 +95,14 @@ func (r *reader) immediates(in *instruction) {
 		r.u32()
 		r.u32()
 	case op == 0x1c: // select with types
-		r.vector(func() { r.byte() })
+		r.vector(r.valueType)
 	case op >= 0x28 && op <= 0x3e:
 		r.u32()
 		r.u32()
-	case op == 0x3f, op == opMemoryGrow, op == 0xd0:
+	case op == 0x3f, op == opMemoryGrow:
 		r.byte()
+	case op == 0xd0: // ref.null
+		r.refType()
 	case op == 0x41:
 		r.s64(32)
 	case op == 0x42:
@@ -117,6 +119,22 @@ func (r *reader) immediates(in *instruction) {
 		r.vectorOp(in.sub)
 	default:
 		r.fail("instruction %#x is not supported", op)
+	}
+}
+
+// blockType skips a block type: the index of a type, nothing, or one value
+// type as a negative number.
+func (r *reader) blockType() {
+	if r.err == nil && r.at < len(r.b) && r.b[r.at]&0xc0 == 0x40 {
+		if r.b[r.at] != 0x40 {
+			r.valueType()
+			return
+		}
+		r.at++
+		return
+	}
+	if r.s64(33) < 0 {
+		r.fail("a block's type is malformed")
 	}
 }
 

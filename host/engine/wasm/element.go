@@ -44,7 +44,9 @@ func (r *reader) element() element {
 		e.offset = r.constantExpr().raw
 	}
 	if passive || explicit {
-		e.kind = r.byte()
+		if e.kind = r.byte(); exprs && e.kind != refFunc && e.kind != refExtern || !exprs && e.kind != 0 {
+			r.fail("element segment of type %#x", e.kind)
+		}
 	}
 	if exprs {
 		r.vector(func() { e.exprs = append(e.exprs, r.constantExpr()) })

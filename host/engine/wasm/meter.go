@@ -37,7 +37,7 @@ func (m *Module) Meter(module, name string) error {
 	// their own.
 	m.imports = append(m.imports, imported{module: module, name: name, raw: appendU32(nil, nullary), typeIndex: nullary})
 	for i := range m.code {
-		b, err := mt.body(&m.code[i], len(m.types[m.functions[i]].params))
+		b, err := mt.body(&m.code[i], m.types[m.functions[i]].params)
 		if err != nil {
 			return fmt.Errorf("function %d: %w", m.importedFuncs+i, err)
 		}

@@ -63,8 +63,8 @@ type Module struct {
 
 type funcType struct {
 	raw     []byte // as encoded, with its form
-	params  []byte
-	results []byte
+	params  int
+	results int
 }
 
 type imported struct {
@@ -152,10 +152,7 @@ func (m *Module) section(id byte, r *reader) {
 		r.vector(func() { m.functions = append(m.functions, r.u32()) })
 	case secTable:
 		r.vector(func() {
-			element := r.byte()
-			if element != 0x70 && element != 0x6f {
-				r.fail("table of type %#x", element)
-			}
+			element := r.refType()
 			l := r.limits()
 			l.element = element
 			m.tables = append(m.tables, l)
@@ -187,13 +184,13 @@ func (m *Module) readImport(r *reader) {
 		i.typeIndex = r.u32()
 		m.importedFuncs++
 	case 1:
-		r.byte()
+		r.refType()
 		r.limits()
 	case 2:
 		r.limits()
 	case 3:
-		r.byte()
-		r.byte()
+		r.valueType()
+		r.byte() // mutable or not
 		m.importedGlobals++
 	default:
 		r.fail("import of kind %d", i.kind)

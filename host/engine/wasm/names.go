@@ -1,37 +1,37 @@
 package wasm
 
-// Subsections of the name section that number functions.
+// Subsections of the name section that are kept: stacks show functions.
 const (
 	namesFunctions = 1
 	namesLocals    = 2
-	namesLabels    = 3
 )
 
 // movedNames rewrites the name section for the new numbers. Names are a help
-// and no part of the program: a section that can't be read is left out.
+// and no part of the program: what can't be read is left out.
 func (mt *meter) movedNames(names []byte) []byte {
 	var out []byte
-	r := newReader(names)
-	for !r.done() {
+	for r := newReader(names); !r.done(); {
 		id := r.byte()
 		content := r.bytes(r.u32())
+		if r.err != nil {
+			break
+		}
 		switch id {
 		case namesFunctions:
-			content = mt.movedMap(content, func(r *reader) { r.bytes(r.u32()) })
-		case namesLocals, namesLabels:
+			content = mt.movedMap(content, func(r *reader) { r.name() })
+		case namesLocals:
 			content = mt.movedMap(content, func(r *reader) {
 				r.vector(func() {
 					r.u32()
-					r.bytes(r.u32())
+					r.name()
 				})
 			})
+		default:
+			content = nil
 		}
-		if r.err == nil && content != nil {
+		if content != nil {
 			out = append(appendU32(append(out, id), uint32(len(content))), content...)
 		}
-	}
-	if r.err != nil {
-		return nil
 	}
 	return out
 }
@@ -49,7 +49,7 @@ func (mt *meter) movedMap(content []byte, skip func(*reader)) []byte {
 			count++
 		}
 	})
-	if r.err != nil {
+	if r.err != nil || !r.done() {
 		return nil
 	}
 	return append(appendU32(nil, count), entries...)

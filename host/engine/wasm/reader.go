@@ -101,6 +101,31 @@ func (r *reader) vector(item func()) {
 	}
 }
 
+// valueType reads a value type. Typed references are another feature, in which
+// a type takes several bytes.
+func (r *reader) valueType() {
+	switch t := r.byte(); t {
+	case 0x7f, 0x7e, 0x7d, 0x7c, 0x7b, refFunc, refExtern:
+	default:
+		r.fail("value type %#x is not supported", t)
+	}
+}
+
+// refType reads a reference type.
+func (r *reader) refType() byte {
+	t := r.byte()
+	if t != refFunc && t != refExtern {
+		r.fail("reference type %#x is not supported", t)
+	}
+	return t
+}
+
+// The reference types.
+const (
+	refFunc   = 0x70
+	refExtern = 0x6f
+)
+
 func (r *reader) limits() limits {
 	var l limits
 	switch flag := r.byte(); flag {
@@ -119,7 +144,9 @@ func (r *reader) funcType() funcType {
 	if form := r.byte(); form != 0x60 {
 		r.fail("type of form %#x is not supported", form)
 	}
-	t := funcType{params: r.bytes(r.u32()), results: r.bytes(r.u32())}
+	var t funcType
+	r.vector(func() { r.valueType(); t.params++ })
+	r.vector(func() { r.valueType(); t.results++ })
 	if r.err == nil {
 		t.raw = r.b[start:r.at]
 	}
@@ -128,8 +155,8 @@ func (r *reader) funcType() funcType {
 
 func (r *reader) global() global {
 	start := r.at
-	r.byte()
-	r.byte()
+	r.valueType()
+	r.byte() // mutable or not
 	g := global{ref: -1}
 	at, n := r.constant()
 	if r.err == nil {
@@ -161,7 +188,7 @@ func (r *reader) constant() (at, n int) {
 			r.bytes(8)
 		case 0x6a, 0x6b, 0x6c, 0x7c, 0x7d, 0x7e: // extended: add, sub, mul
 		case 0xd0:
-			r.byte()
+			r.refType()
 		case opRefFunc:
 			if at >= 0 {
 				r.fail("two functions in a constant expression")

@@ -44,8 +44,8 @@ func (m *Module) Scan() []string {
 		}
 	}
 	for i, t := range m.types {
-		if len(t.params) > MaxParams || len(t.results) > MaxParams {
-			fault("type %d has %d parameters and %d results; the most is %d", i, len(t.params), len(t.results), MaxParams)
+		if t.params > MaxParams || t.results > MaxParams {
+			fault("type %d has %d parameters and %d results; the most is %d", i, t.params, t.results, MaxParams)
 		}
 	}
 	for _, im := range m.imports {
