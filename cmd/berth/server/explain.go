@@ -54,6 +54,7 @@ var explanations = []struct {
 	{index.ErrInvalid, http.StatusBadGateway, "bad_index", "only the publisher of the package can mend this"},
 	{name.ErrInvalid, http.StatusBadRequest, "bad_name", ""},
 	{resolve.ErrUnresolved, http.StatusUnprocessableEntity, "unresolved", "ask the author of the package that requires it"},
+	{errUnfit, http.StatusUnprocessableEntity, "unfit", ""},
 	{engine.ErrRefused, http.StatusUnprocessableEntity, "module_refused", ""},
 	{config.ErrInvalid, http.StatusBadRequest, "bad_config", ""},
 	{config.ErrSchema, http.StatusUnprocessableEntity, "bad_schema", "only the author of the package can mend this"},

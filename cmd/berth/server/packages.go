@@ -219,6 +219,10 @@ func (s *Server) startInstall(ctx context.Context, subject string, do func(conte
 	return s.jobs.Start("install", subject, console.Caller(ctx), func(ctx context.Context, progress func(console.Progress)) (any, error) {
 		installed, err := do(ctx, func(p registry.Progress) { progress(console.Progress(p)) })
 		if err != nil {
+			// A job that was cancelled has fetched something too.
+			if err := s.registry.Collect(context.WithoutCancel(ctx)); err != nil {
+				s.log.Error("what a failed install fetched is not deleted", "error", err)
+			}
 			return nil, err
 		}
 		pkg, err := s.describePackage(ctx, installed.Root)

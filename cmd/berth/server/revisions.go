@@ -168,6 +168,9 @@ func (s *Server) touchedSince(ctx context.Context, from, to *revision.Revision) 
 }
 
 func (s *Server) listRevisions(ctx context.Context, in api.Page) ([]api.Revision, error) {
+	if in.Limit < 0 {
+		return nil, &console.Error{Status: http.StatusBadRequest, Code: "bad_request", Message: "the limit of a list is 1 or more"}
+	}
 	infos, err := s.chain.Log(ctx, in.Before, cmp.Or(in.Limit, 50))
 	if err != nil {
 		return nil, err

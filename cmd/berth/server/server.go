@@ -102,6 +102,9 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if s.registry, err = registry.Open(ctx, s.store, s.prepareModule); err != nil {
 		return s, err
 	}
+	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
+		return s, err
+	}
 	s.packages = newPackages(s.registry)
 	s.chain = revision.New(s.store)
 	s.jobs = console.NewJobs(explain)

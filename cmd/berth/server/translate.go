@@ -89,6 +89,9 @@ func (t *translator) deployment(ctx context.Context, m *revision.Mount, slot rev
 	return built, nil
 }
 
+// errUnfit says that a package cannot stand where the owner wants it.
+var errUnfit = errors.New("the package cannot be used like this")
+
 // A role says by which of its tables a package takes part.
 type role int
 
@@ -187,7 +190,7 @@ func (g *graph) single(ctx context.Context, id name.ID, namespace string, r role
 			return nil, err
 		}
 	} else if r == asFilter || len(unit.Assets) == 0 {
-		return nil, errors.New("it has no " + map[role]string{asHandler: "handler", asFilter: "filter", asDependency: "handler"}[r] + "; its author has to add one to berth.toml")
+		return nil, fmt.Errorf("%w: it has no %s; its author has to add one to berth.toml", errUnfit, map[role]string{asHandler: "handler", asFilter: "filter", asDependency: "handler"}[r])
 	}
 	granted := g.unit.Grants[id.Package]
 	if granted.Data && g.mount != nil {
@@ -201,7 +204,7 @@ func (g *graph) single(ctx context.Context, id name.ID, namespace string, r role
 
 func (g *graph) code(unit *site.Unit, pkg *openPackage, h *manifest.Handler) error {
 	if h.Engine != "" {
-		return errors.New("it runs source by an engine, which this version of berth cannot do yet")
+		return fmt.Errorf("%w: it runs source by an engine, which this version of berth cannot do yet", errUnfit)
 	}
 	module, ok := pkg.modules[h.Module]
 	if !ok {
