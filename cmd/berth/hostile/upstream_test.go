@@ -50,10 +50,6 @@ func (u *upstream) file(path string, content []byte) {
 	u.handle(path, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(content) })
 }
 
-func (u *upstream) redirect(path, target string) {
-	u.handle(path, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target, http.StatusFound) })
-}
-
 // A published is a version of a package on an upstream.
 type published struct {
 	pkg, version string
