@@ -33,7 +33,7 @@ func TestHostile(t *testing.T) {
 	if total < minRows {
 		t.Errorf("%d rows; at least %d are wanted", total, minRows)
 	}
-	if log := f.logs.String(); strings.Contains(log, "panic") {
+	if log := f.logs.String(); strings.Contains(log, "panicked") {
 		t.Errorf("the server panicked:\n%s", log)
 	}
 }

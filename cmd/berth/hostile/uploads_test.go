@@ -102,10 +102,10 @@ func (f *fixture) uploads() []row {
 		{"schema that points out", "a.zip", manifest("[config]\n\"$ref\" = \"file:///etc/passwd\"\n"), `bad_package: invalid package: berth.toml:3: config: configuration schema: failing loading "file:///etc/passwd": refers to file:///etc/passwd: only references within the schema (#/…) are allowed`},
 		{"module in a zip that is text", "a.zip", manifest(httpWasm, entry{name: prefix + "m.wasm", body: "echo"}), "module_refused: hostile.example/up@v1.0.0: module m.wasm: the module is refused: it is not a WebAssembly module"},
 
-		{"module: nothing", "a.wasm", nil, "failed: a.wasm: not a WebAssembly module: it does not begin with \\0asm"},
-		{"module: text", "a.wasm", []byte("#!/bin/sh\n"), "failed: a.wasm: not a WebAssembly module: it does not begin with \\0asm"},
-		{"module: component", "a.wasm", []byte("\x00asm\x0d\x00\x01\x00"), "failed: a.wasm: not a WebAssembly module: it is a component (WASI preview 2), which is not supported yet; build it for wasip1"},
-		{"module: later version", "a.wasm", []byte("\x00asm\x02\x00\x00\x00"), "failed: a.wasm: not a WebAssembly module: it is a component (WASI preview 2), which is not supported yet; build it for wasip1"},
+		{"module: nothing", "a.wasm", nil, "not_a_module: a.wasm: not a WebAssembly module: it does not begin with \\0asm"},
+		{"module: text", "a.wasm", []byte("#!/bin/sh\n"), "not_a_module: a.wasm: not a WebAssembly module: it does not begin with \\0asm"},
+		{"module: component", "a.wasm", []byte("\x00asm\x0d\x00\x01\x00"), "not_a_module: a.wasm: not a WebAssembly module: it is a component (WASI preview 2), which is not supported yet; build it for wasip1"},
+		{"module: later version", "a.wasm", []byte("\x00asm\x02\x00\x00\x00"), "not_a_module: a.wasm: not a WebAssembly module: it is of an unknown version of WebAssembly"},
 		{"module: cut short", "a.wasm", hello[:len(hello)/2], "module_refused: local.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: section at 1707: it ends too early"},
 		{"module: without entry", "a.wasm", module(), "module_refused: local.invalid/a@v0.0.0-VARIABLE: module module.wasm: the module is refused: it exports neither handle_request (http-wasm) nor _start (a WASI command for CGI)"},
 		{"module: wrong signature", "a.wasm", module(types, section(3, []byte{0}, []byte{2}),
@@ -155,8 +155,8 @@ func (f *fixture) guests() []row {
 		unmountable("trap in the start function", "start", guest("start", handlerWith(1, start, zero64), ""), "422 not_healthy: /start (production): hostile.example/start@v1.0.0: hostile.example/start@v1.0.0: unreachable code was reached: the guest gave up, as by a panic"),
 		unmountable("memory beyond its limit", "memory", guest("memory", handlerWith(60000, nil, zero64), "memory = \"16MiB\"\n"), "422 not_healthy: /memory (production): hostile.example/memory@v1.0.0: hostile.example/memory@v1.0.0: the memory limit was reached: the module starts with 3932160000 bytes, and 16777216 are allowed"),
 		unmountable("nothing to serve", "empty", published{pkg: "hostile.example/empty", version: "v1.0.0"}.zip(f), "422 unfit: /empty (production): hostile.example/empty@v1.0.0: the package cannot be used like this: it has no handler; its author has to add one to berth.toml"),
-		unmountable("health check fails", "sick", guest("sick", handler(unreachable), "health = \"/health\"\n"), "422 not_healthy: /sick (production): its health check failed: hostile.example/sick@v1.0.0: unreachable code was reached: the guest gave up, as by a panic"),
-		asked("trap", "trap", handler(unreachable), "", "500 Something went wrong on this page. Its owner can look up what. (VARIABLE)"),
-		asked("recursion without end", "deep", handler(callFirst), "", "500 Something went wrong on this page. Its owner can look up what. (VARIABLE)"),
+		unmountable("health check fails", "sick", guest("sick", handler(unreachable), "health = \"/health\"\n"), "422 not_healthy: /sick (production): hostile.example/sick@v1.0.0: its health path /health failed: hostile.example/sick@v1.0.0: unreachable code was reached: the guest gave up, as by a panic"),
+		asked("trap", "trap", handler(unreachable), "", "500 The site could not answer this request."),
+		asked("recursion without end", "deep", handler(callFirst), "", "500 The site could not answer this request."),
 	}
 }

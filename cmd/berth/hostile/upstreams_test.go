@@ -105,23 +105,23 @@ func (f *fixture) upstreams() []row {
 			f.upstream.file("/"+host+"meta", []byte(`<meta name="berth-package" content="baz.example/baz /x">`))
 			return install("meta")
 		}},
-		served("index of another package", "thief", body(`{"package":"baz.example/baz","serial":1,"versions":[]}`), "failed: another package's name: UPSTREAM/hostile.example/thief says that it is baz.example/baz, whose home is https://baz.example/baz.\nInstall it from there. If you trust this place to have it too, make it a mirror: berth settings --mirror baz.example/baz=BASE-URL, below which it lies at baz.example/baz"),
+		served("index of another package", "thief", body(`{"package":"baz.example/baz","serial":1,"versions":[]}`), "not_its_publisher: another package's name: UPSTREAM/hostile.example/thief says that it is baz.example/baz, whose home is https://baz.example/baz.\nInstall it from there. If you trust this place to have it too, make it a mirror: berth settings --mirror baz.example/baz=BASE-URL, below which it lies at baz.example/baz"),
 		{name: "selector without version", want: "no_version: hostile.example/versions has no such version: v7; published are v1.0.0", setup: func() { f.publish(nil, one("versions", "v1.0.0")) }, do: func() string { return install("versions@v7") }},
 		{name: "retracted", want: "no_version: hostile.example/retracted@v1.0.0 was retracted by its publisher: it loses data: no such version", do: func() string { f.publish(nil, retracted); return install("retracted@v1.0.0") }},
 		{name: "all retracted", want: "no_version: hostile.example/retracted has no such version: latest; published are v1.0.0 (retracted: it loses data)", do: func() string { return install("retracted") }},
-		listed("other SHA-256", "sha", func(idx *index.Index) { idx.Versions[0].SHA256 = strings.Repeat("00", 32) }, "failed: hostile.example/sha@v1.0.0: the file is not what its index says: UPSTREAM/hostile.example/sha/v1.0.0.zip has SHA-256 d9711b6a7efa9a5f21230aa7500b66cdcf94deba9ec310d1131d01b3a9f15cb6, and the index says 0000000000000000000000000000000000000000000000000000000000000000; it was damaged on its way, or replaced"),
-		listed("other h1", "h1", func(idx *index.Index) { idx.Versions[0].H1 = otherHash }, "failed: hostile.example/h1@v1.0.0: the file is not what its index says: its zip has hash h1:VfkKjgZyEBnQ2XZrkX6FcN52N8rzABh/9D5k+i9YyLY=, and the index says h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
+		listed("other SHA-256", "sha", func(idx *index.Index) { idx.Versions[0].SHA256 = strings.Repeat("00", 32) }, "bad_file: hostile.example/sha@v1.0.0: the file is not what its index says: UPSTREAM/hostile.example/sha/v1.0.0.zip has SHA-256 d9711b6a7efa9a5f21230aa7500b66cdcf94deba9ec310d1131d01b3a9f15cb6, and the index says 0000000000000000000000000000000000000000000000000000000000000000; it was damaged on its way, or replaced"),
+		listed("other h1", "h1", func(idx *index.Index) { idx.Versions[0].H1 = otherHash }, "bad_file: hostile.example/h1@v1.0.0: the file is not what its index says: its zip has hash h1:VfkKjgZyEBnQ2XZrkX6FcN52N8rzABh/9D5k+i9YyLY=, and the index says h1:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
 		listed("too large to fetch", "huge", func(idx *index.Index) { idx.Versions[0].Size = 1 << 40 }, "too_large: hostile.example/huge@v1.0.0: too large: the zip has 1099511627776 bytes; the most is 67108864"),
 		listed("zip at a private address", "elsewhere", func(idx *index.Index) { idx.Versions[0].URL = "https://192.168.0.1/x.zip" }, "not_allowed: hostile.example/elsewhere@v1.0.0: fetch https://192.168.0.1/x.zip: not allowed without your permission: 192.168.0.1 is a private or reserved address.\nIf that server is yours, allow it: berth settings --allow https://192.168.0.1"),
 		listed("zip that is missing", "nozip", func(idx *index.Index) { idx.Versions[0].URL = "missing.zip" }, "fetch_failed: hostile.example/nozip@v1.0.0: fetch UPSTREAM/hostile.example/nozip/missing.zip: the server answered 404 Not Found"),
-		{name: "zip of another package", want: "failed: hostile.example/outer@v1.0.0: the file is not what its index says: its zip holds hostile.example/inner@v1.0.0", do: func() string {
+		{name: "zip of another package", want: "bad_file: hostile.example/outer@v1.0.0: the file is not what its index says: its zip holds hostile.example/inner@v1.0.0", do: func() string {
 			other, zip := one("inner", "v1.0.0").entry(f)
 			other.URL = "inner.zip"
 			f.publish(func(idx *index.Index) { idx.Versions[0] = other }, one("outer", "v1.0.0"))
 			f.upstream.file("/"+host+"outer/inner.zip", zip)
 			return install("outer")
 		}},
-		{name: "manifest requires more than the index says", want: "failed: hostile.example/sneaky@v1.0.0: the file is not what its index says: its manifest requires other packages", do: func() string {
+		{name: "manifest requires more than the index says", want: "bad_file: hostile.example/sneaky@v1.0.0: the file is not what its index says: its manifest requires other packages", do: func() string {
 			f.publish(func(idx *index.Index) { idx.Versions[0].Requires = nil }, needs("sneaky", "v1.0.0", "versions", "v1.0.0"))
 			return install("sneaky")
 		}},
@@ -142,11 +142,11 @@ func (f *fixture) upstreams() []row {
 			f.publish(nil, needs("snake", "v1.0.0", "snake", "v1.0.0"))
 			return install("snake")
 		}},
-		{name: "zip by address that claims another name", want: "failed: another package's name: UPSTREAM/files/x.zip says that it is hostile.example/absent@v1.0.0, which nobody else confirms (there is no package at UPSTREAM/hostile.example/absent: not found).\nInstall https://hostile.example/absent instead. If you trust this file, download it and upload it yourself", do: func() string {
+		{name: "zip by address that claims another name", want: "not_its_publisher: another package's name: UPSTREAM/files/x.zip says that it is hostile.example/absent@v1.0.0, which nobody else confirms (there is no package at UPSTREAM/hostile.example/absent: not found).\nInstall https://hostile.example/absent instead. If you trust this file, download it and upload it yourself", do: func() string {
 			f.upstream.file("/files/x.zip", one("absent", "v1.0.0").zip(f))
 			return f.install(f.upstream.URL + "/files/x.zip")
 		}},
-		{name: "module by address that is a page", want: "failed: UPSTREAM/files/x.wasm: not a WebAssembly module: it does not begin with \\0asm", do: func() string {
+		{name: "module by address that is a page", want: "not_a_module: UPSTREAM/files/x.wasm: not a WebAssembly module: it does not begin with \\0asm", do: func() string {
 			f.upstream.file("/files/x.wasm", []byte("<html>"))
 			return f.install(f.upstream.URL + "/files/x.wasm")
 		}},
