@@ -15,6 +15,4 @@
 //
 // What a [Request] returns is a view of memory that the next request
 // overwrites: keep copies (strings.Clone) of what must last longer.
-//
-// Package httphandler beside this one serves any [net/http.Handler].
 package berth
