@@ -76,11 +76,15 @@ type state struct{ x *httpwasm.Exchange }
 
 func (s state) HTTP() *httpwasm.Exchange { return s.x }
 
+type logger func(string)
+
+func (l logger) Log(_ httpwasm.Level, message string) { l(message) }
+
 // filter serves a guest in front of next.
 func filter(pool *engine.Pool, config string, logged func(string), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &httpwasm.Exchange{Request: r, Response: w, Config: []byte(config),
-			Log: func(_ httpwasm.Level, message string) { logged(message) },
+			Log: logger(logged), Fields: &httpwasm.FieldCache{},
 			Next: func(w http.ResponseWriter, r *http.Request) error {
 				next.ServeHTTP(w, r)
 				return nil

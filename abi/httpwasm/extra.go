@@ -1,11 +1,6 @@
 package httpwasm
 
-import (
-	"bytes"
-	"encoding/binary"
-	"net/http"
-	"net/textproto"
-)
+import "encoding/binary"
 
 // Layout of a request head, in little-endian 32-bit words: at 0 the length of
 // the whole, at 4 the number of header fields, then offset and length of five
@@ -87,54 +82,14 @@ func respond(c call, stack []uint64) error {
 	if err != nil {
 		return err
 	}
-	if err := c.addFields(c.Response.Header(), block); err != nil {
-		return err
+	if len(block) > 0 {
+		if err := c.addFields(c.Response.Header(), block); err != nil {
+			return err
+		}
 	}
 	body, err := c.bytes("body", stack[3], stack[4])
 	if err != nil {
 		return err
 	}
 	return c.writeResponse(body)
-}
-
-// addFields sets the fields of a block, with one allocation for all texts and
-// one for all values.
-func (c call) addFields(header http.Header, block []byte) error {
-	if len(block) == 0 {
-		return nil
-	}
-	if block[len(block)-1] != 0 {
-		return fault("the headers do not end with a NUL byte")
-	}
-	count := bytes.Count(block, []byte{0})
-	if count%2 != 0 || count > 2*MaxHeaders {
-		return fault("the headers are %d texts, not at most %d pairs of name and value", count, MaxHeaders)
-	}
-	text := string(block)
-	values := make([]string, 0, count/2)
-	for len(text) > 0 {
-		var name, value string
-		name, text = cutNUL(text)
-		value, text = cutNUL(text)
-		if err := c.checkField(name, value); err != nil {
-			return err
-		}
-		key := textproto.CanonicalMIMEHeaderKey(name)
-		if old, ok := header[key]; ok {
-			header[key] = append(old, value)
-			continue
-		}
-		values = append(values, value)
-		header[key] = values[len(values)-1 : len(values) : len(values)]
-	}
-	return nil
-}
-
-func cutNUL(s string) (before, after string) {
-	for i := range len(s) {
-		if s[i] == 0 {
-			return s[:i], s[i+1:]
-		}
-	}
-	return s, ""
 }

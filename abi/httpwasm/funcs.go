@@ -158,7 +158,7 @@ func log(c call, stack []uint64) error {
 	if level < LevelInfo || level >= LevelNone || c.Log == nil {
 		return nil
 	}
-	c.Log(level, strings.ToValidUTF8(string(b[:min(len(b), MaxLog)]), "\uFFFD"))
+	c.Log.Log(level, strings.ToValidUTF8(string(b[:min(len(b), MaxLog)]), "\uFFFD"))
 	return nil
 }
 
@@ -331,11 +331,13 @@ func (c call) field(stack []uint64) (fields http.Header, key, value string, err 
 		return nil, "", "", err
 	}
 	value = string(b)
-	return fields, prefix + textproto.CanonicalMIMEHeaderKey(name), value, c.checkField(name, value)
+	if err := checkField(name, value); err != nil {
+		return nil, "", "", err
+	}
+	return fields, prefix + textproto.CanonicalMIMEHeaderKey(name), value, c.countFields(1)
 }
 
-func (c call) checkField(name, value string) error {
-	c.fields++
+func checkField(name, value string) error {
 	switch {
 	case !httpguts.ValidHeaderFieldName(name):
 		return fault("%q is not the name of a header field", name)
@@ -343,7 +345,12 @@ func (c call) checkField(name, value string) error {
 		return fault("the value of header field %s has characters that are not allowed", name)
 	case len(name)+len(value) > MaxField:
 		return fault("header field %s has %d bytes; the most is %d", name, len(name)+len(value), MaxField)
-	case c.fields > MaxHeaders:
+	}
+	return nil
+}
+
+func (c call) countFields(n int) error {
+	if c.fields += n; c.fields > MaxHeaders {
 		return fault("more than %d header fields were set", MaxHeaders)
 	}
 	return nil

@@ -51,6 +51,9 @@ const (
 	MaxLog     = 16 << 10 // bytes of a log message; what is longer is cut
 )
 
+// A Logger takes what guests log.
+type Logger interface{ Log(Level, string) }
+
 // An Exchange is one request on its way through one guest.
 type Exchange struct {
 	Request  *http.Request
@@ -59,7 +62,8 @@ type Exchange struct {
 	// and returns an error when that is not the one that was meant.
 	Next   func(http.ResponseWriter, *http.Request) error
 	Config []byte // what get_config reads
-	Log    func(Level, string)
+	Log    Logger
+	Fields *FieldCache // of the guest's module
 
 	features  Features
 	serving   bool // the guest is past its own start

@@ -66,7 +66,8 @@ var tickFunction = function{"berth_meter", "tick"}
 // tick ends a call that has used up its time, and lets others in.
 func tick(ctx context.Context, _ api.Module, _ []uint64) {
 	in := instanceOf(ctx)
-	now := in.check()
+	now := clock()
+	in.checkAt(now)
 	if in.stackBytes() > maxStack {
 		in.halt(ErrStackOverflow)
 	}

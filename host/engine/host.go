@@ -100,8 +100,9 @@ func hostFunction(f *abi.Func) api.GoModuleFunction {
 			in.countHostCall()
 			start := clock()
 			err := call(in, stack)
-			in.budget.blocked(start, clock())
-			in.check() // first: at the deadline f gives up with an error of its own
+			end := clock()
+			in.budget.blocked(start, end)
+			in.checkAt(end) // first: at the deadline f gives up with an error of its own
 			if err != nil {
 				in.halt(err)
 			}

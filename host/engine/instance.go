@@ -200,8 +200,9 @@ func (in *instance) broken(cause error, stack string) error {
 }
 
 // check ends the guest if its time is up or its caller has gone.
-func (in *instance) check() time.Duration {
-	now := clock()
+func (in *instance) check() { in.checkAt(clock()) }
+
+func (in *instance) checkAt(now time.Duration) {
 	if err := in.budget.exceeded(now); err != nil {
 		in.halt(err)
 	}
@@ -211,7 +212,6 @@ func (in *instance) check() time.Duration {
 		}
 		in.halt(err)
 	}
-	return now
 }
 
 func (in *instance) countHostCall() {

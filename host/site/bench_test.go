@@ -50,7 +50,7 @@ func BenchmarkGuest(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		clear(w.header)
-		state.exchange = httpwasm.Exchange{Request: r, Response: w, Config: c.handler.Config}
+		state.exchange = httpwasm.Exchange{Request: r, Response: w, Config: c.handler.Config, Fields: &c.handler.fields}
 		if err := c.handler.pool.Do(b.Context(), &state, exchange); err != nil {
 			b.Fatal(err)
 		}

@@ -33,6 +33,9 @@ type viewer struct {
 // viewer reads who asks, and takes the site's own cookies out of the request.
 func (g *generation) viewer(r *http.Request, now time.Time) viewer {
 	v := viewer{onBetaHost: g.betaHost != "" && hostOf(r) == g.betaHost}
+	if r.Header["Cookie"] == nil {
+		return v
+	}
 	for _, tokenText := range takeCookies(r.Header, betaCookie) {
 		for _, t := range openTokens(g.settings.BetaKey, tokenText, now) {
 			if t.owner {

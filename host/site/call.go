@@ -63,7 +63,8 @@ func (c *call) HTTP() *httpwasm.Exchange { return &c.exchange }
 // Berth implements [berth.State].
 func (c *call) Berth() *berth.Session { return &c.session }
 
-func (c *call) logExchange(level httpwasm.Level, text string) {
+// Log implements [httpwasm.Logger].
+func (c *call) Log(level httpwasm.Level, text string) {
 	(*host)(c).Log(berth.Level(level), text)
 }
 
@@ -174,7 +175,7 @@ func (a *answer) response(r *http.Request) *http.Response {
 type startState struct{ unit *unit }
 
 func (s startState) HTTP() *httpwasm.Exchange {
-	return &httpwasm.Exchange{Config: s.unit.Config, Log: s.call().logExchange}
+	return &httpwasm.Exchange{Config: s.unit.Config, Log: s.call()}
 }
 
 func (s startState) Berth() *berth.Session {

@@ -10,8 +10,8 @@ import (
 // A response is the outermost writer of a visit: whatever modules put into an
 // answer passes here on its way out.
 type response struct {
-	w       http.ResponseWriter
-	idField [1]string // the value of X-Request-Id
+	w  http.ResponseWriter
+	id requestID
 
 	cookies  []string // Set-Cookie lines of the site itself
 	byCookie bool     // the answer depends on cookies
@@ -79,10 +79,8 @@ func (w *response) finishHeader(h http.Header) {
 				delete(h, name) // of the connection (RFC 9110, section 7.6.1), which is the server's
 			}
 		case "Set-Cookie":
-			if lines := slices.DeleteFunc(h[name], isSiteCookie); len(lines) > 0 {
-				h[name] = lines
-			} else {
-				delete(h, name)
+			if slices.ContainsFunc(h[name], isSiteCookie) {
+				h[name] = slices.DeleteFunc(slices.Clone(h[name]), isSiteCookie)
 			}
 		}
 	}
@@ -95,7 +93,7 @@ func (w *response) finishHeader(h http.Header) {
 	if w.private {
 		h.Set("Cache-Control", "no-store")
 	}
-	h["X-Request-Id"] = w.idField[:]
+	h["X-Request-Id"] = w.id
 }
 
 func (w *response) Write(b []byte) (int, error) {

@@ -34,6 +34,7 @@ type unit struct {
 	assets       *assets.Assets // nil without assets
 	grants       egress.Grants
 	dependencies map[string]*unit
+	fields       httpwasm.FieldCache // of its answers
 }
 
 // next passes a request on to what stands behind a filter.
@@ -162,7 +163,7 @@ func (u *unit) serve(w http.ResponseWriter, r *http.Request, c *call, behind nex
 	if u.Dialect == dialectCGI {
 		return u.run(w, r, c)
 	}
-	c.exchange = httpwasm.Exchange{Request: r, Response: w, Next: behind, Config: u.Config, Log: c.logExchange}
+	c.exchange = httpwasm.Exchange{Request: r, Response: w, Next: behind, Config: u.Config, Log: c, Fields: &u.fields}
 	defer c.session.Close()
 	err = c.pool().Do(r.Context(), c, exchange)
 	return c.exchange.Started(), err

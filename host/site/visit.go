@@ -2,11 +2,11 @@ package site
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/berth-host/berth/host/engine"
@@ -17,7 +17,7 @@ type visit struct {
 	response
 	site   *Site
 	g      *generation
-	id     string
+	ids    requestIDs
 	start  time.Time
 	viewer viewer
 
@@ -34,27 +34,34 @@ type visit struct {
 
 // ServeHTTP answers a visitor.
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v := &visit{site: s, g: s.enter(), id: newRequestID(), start: time.Now(), original: r}
-	v.w, v.idField[0] = w, v.id
-	// Modules may change the request. Were it the server's own, a HEAD that
-	// became a GET would put a body on the connection where none may be.
-	v.request = *r
+	v := visits.Get().(*visit)
+	v.begin(s, w, r)
 	defer func() {
 		v.g.leave()
 		v.end(recover())
+		*v = visit{ids: v.ids}
+		visits.Put(v)
 	}()
 	v.serve(&v.request)
 }
 
-// newRequestID returns 80 random bits as text. A visitor's own ID is never
-// taken over: it would be a way to forge log lines.
-func newRequestID() string { return rand.Text()[:16] }
+// visits that are over are used again: they are large, and a busy site makes
+// many. Nothing that a module is given leads to a visit when that is over.
+var visits = sync.Pool{New: func() any { return new(visit) }}
+
+func (v *visit) begin(s *Site, w http.ResponseWriter, r *http.Request) {
+	v.site, v.g, v.start, v.original = s, s.enter(), time.Now(), r
+	v.w, v.id = w, v.ids.next()
+	// Modules may change the request. Were it the server's own, a HEAD that
+	// became a GET would put a body on the connection where none may be.
+	v.request = *r
+}
 
 // serve answers what concerns the whole site, and passes the rest on.
 func (v *visit) serve(r *http.Request) {
 	switch plain, err := plainPath(r.URL); {
 	case err != nil:
-		writePage(v, r, http.StatusBadRequest, v.id)
+		writePage(v, r, http.StatusBadRequest, v.id.text())
 		return
 	case plain != "":
 		// 308 keeps method and body (RFC 9110, section 15.4.9).
@@ -70,11 +77,11 @@ func (v *visit) serve(r *http.Request) {
 	}
 	v.viewer = v.g.viewer(r, v.start)
 	if !v.g.settings.Open && !v.viewer.owner {
-		writeNotice(v, r, http.StatusServiceUnavailable, v.id, "This site is closed", "It is not open to visitors at the moment. Please come back later.")
+		writeNotice(v, r, http.StatusServiceUnavailable, v.id.text(), "This site is closed", "It is not open to visitors at the moment. Please come back later.")
 		return
 	}
 	if r.ContentLength > MaxBody {
-		writePage(v, r, http.StatusRequestEntityTooLarge, v.id)
+		writePage(v, r, http.StatusRequestEntityTooLarge, v.id.text())
 		return
 	}
 	if r.ContentLength != 0 {
@@ -95,7 +102,7 @@ func (v *visit) dispatch(w http.ResponseWriter, r *http.Request) error {
 		return v.unavailable(w, r, d, err)
 	}
 	v.mount, v.deployment = nil, d
-	return v.pass(c.filters, w, r, (*visit).route)
+	return v.pass(c.filters, w, r, (*visit).routePlain)
 }
 
 func (v *visit) redirectTo(status int, path, query string) {
@@ -110,25 +117,30 @@ func (v *visit) redirectTo(status int, path, query string) {
 // the answer that was meant.
 type step func(*visit, http.ResponseWriter, *http.Request) error
 
-// route finds the mount and passes the request through its deployment. It
-// stands behind the filters of the whole site: they may have changed the path.
-func (v *visit) route(w http.ResponseWriter, r *http.Request) error {
+// routePlain stands behind the filters of the whole site: they may have
+// changed the path.
+func (v *visit) routePlain(w http.ResponseWriter, r *http.Request) error {
 	if plain, err := plainPath(r.URL); err != nil || plain != "" {
-		writePage(w, r, http.StatusBadRequest, v.id)
+		writePage(w, r, http.StatusBadRequest, v.id.text())
 		return nil
 	}
+	return v.route(w, r)
+}
+
+// route finds the mount and passes the request through its deployment.
+func (v *visit) route(w http.ResponseWriter, r *http.Request) error {
 	host := hostOf(r)
 	if v.viewer.onBetaHost && host == v.g.betaHost {
 		host = v.g.settings.Host
 	}
 	m := v.g.routes.find(host, r.URL.Path)
 	if m == nil {
-		writePage(w, r, http.StatusNotFound, v.id)
+		writePage(w, r, http.StatusNotFound, v.id.text())
 		return nil
 	}
 	v.mount = m
 	if m.Disabled != "" {
-		writePage(w, r, http.StatusServiceUnavailable, v.id)
+		writePage(w, r, http.StatusServiceUnavailable, v.id.text())
 		return nil
 	}
 	slot, cookie := v.viewer.choose(m, v.g.settings.BetaKey)
@@ -138,7 +150,7 @@ func (v *visit) route(w http.ResponseWriter, r *http.Request) error {
 	}
 	d := m.in(slot)
 	if d == nil {
-		writePage(w, r, http.StatusNotFound, v.id)
+		writePage(w, r, http.StatusNotFound, v.id.text())
 		return nil
 	}
 	c, err := d.open(r.Context())
@@ -154,7 +166,7 @@ func (v *visit) unavailable(w http.ResponseWriter, r *http.Request, d *deploymen
 	v.deployment = d
 	if r.Context().Err() == nil {
 		v.site.failure(d.place, "", err)
-		writePage(w, r, http.StatusServiceUnavailable, v.id)
+		writePage(w, r, http.StatusServiceUnavailable, v.id.text())
 	}
 	return err
 }
@@ -224,7 +236,7 @@ func (v *visit) newCall(u *unit, mount string) *call {
 	if c.unit != nil {
 		c = &call{}
 	}
-	c.init(u, mount, v.id, v.request.RemoteAddr)
+	c.init(u, mount, v.id.text(), v.request.RemoteAddr)
 	return c
 }
 
@@ -246,12 +258,12 @@ func (v *visit) redirect(u *unit, w http.ResponseWriter, r *http.Request, redire
 func (v *visit) fail(u *unit, w http.ResponseWriter, r *http.Request, started bool, err error) error {
 	status := v.statusOf(r, err)
 	if status != 0 && status != http.StatusRequestEntityTooLarge { // else it is the visitor's doing
-		u.failed(v.id, err)
+		u.failed(v.id.text(), err)
 	}
 	if status == 0 || started {
 		v.cut = true
 	} else {
-		writePage(w, r, status, v.id)
+		writePage(w, r, status, v.id.text())
 	}
 	return err
 }
@@ -279,12 +291,12 @@ func (v *visit) statusOf(r *http.Request, err error) int {
 func (v *visit) end(panicked any) {
 	r := v.original
 	if panicked != nil && panicked != http.ErrAbortHandler {
-		v.site.log.Error("the server panicked", "request", v.id, "panic", panicked, "stack", string(debug.Stack()))
+		v.site.log.Error("the server panicked", "request", v.id.text(), "panic", panicked, "stack", string(debug.Stack()))
 		v.cut = true
 	}
 	if v.cut && !v.sent && r.Context().Err() == nil {
 		v.cut = false
-		writePage(v, r, http.StatusInternalServerError, v.id)
+		writePage(v, r, http.StatusInternalServerError, v.id.text())
 	}
 	if !v.cut {
 		v.finish()
@@ -316,7 +328,7 @@ func (v *visit) logAccess(status int, took time.Duration) {
 		slot = string(v.deployment.place.slot)
 	}
 	v.site.log.LogAttrs(context.Background(), slog.LevelInfo, "request",
-		slog.String("request", v.id), slog.String("remote", r.RemoteAddr), slog.String("host", r.Host),
+		slog.String("request", v.id.text()), slog.String("remote", r.RemoteAddr), slog.String("host", r.Host),
 		slog.String("method", r.Method), slog.String("uri", r.RequestURI), slog.Int("status", status), slog.Int64("bytes", v.bytes),
 		slog.Duration("took", took), slog.String("mount", mount), slog.String("slot", slot))
 }

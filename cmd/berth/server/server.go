@@ -28,6 +28,7 @@ import (
 	"github.com/berth-host/berth/cmd/berth/client"
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/host/listen"
 	"github.com/berth-host/berth/host/site"
 	"github.com/berth-host/berth/registry"
 	"github.com/berth-host/berth/registry/revision"
@@ -177,6 +178,7 @@ func (s *Server) listen(metrics prometheus.Gatherer) error {
 	if s.consoleListener, err = net.Listen("tcp", s.startup.Console); err != nil {
 		return fmt.Errorf("the console cannot listen: %w", err)
 	}
+	s.siteListener = listen.Wrap(s.siteListener)
 	s.siteServer = newHTTPServer(s.site, s.log)
 	s.consoleServer = newHTTPServer(s.console, s.log)
 	s.consoleServer.WriteTimeout = 0 // backups and followed logs take as long as they take
