@@ -46,7 +46,7 @@ func main() {
 	seconds := flag.Int("seconds", 2, "seconds of one run")
 	out := flag.String("out", "bench.json", "where to write the figures")
 	flag.Parse()
-	b := &bench{pairs: *pairs, seconds: *seconds}
+	b := &bench{pairs: *pairs, seconds: *seconds, data: "data"}
 	if err := b.run(context.Background(), *out); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -64,6 +64,7 @@ type bench struct {
 	pairs, seconds int
 	rows           []row
 	dir            string
+	data           string // folder in dir
 	server         *server.Server
 	client         *client.Client
 	stop           func() error
@@ -86,7 +87,7 @@ func (b *bench) run(ctx context.Context, out string) error {
 	defer os.RemoveAll(dir)
 	b.dir = dir
 	fmt.Printf("%s, %s/%s, %d processors; control: net/http that answers \"hello \" and the path\n\n%-58s %-34s %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), "what", "measured", "goal")
-	for _, step := range []func(context.Context) error{b.open, b.cold, b.load, b.handlerPath, b.scale} {
+	for _, step := range []func(context.Context) error{b.open, b.cold, b.load, b.handlerPath, b.dependency, b.scale} {
 		if err := step(ctx); err != nil {
 			return errors.Join(err, b.close())
 		}
@@ -112,7 +113,7 @@ func (b *bench) close() error {
 
 // open starts the server on the bench's data folder.
 func (b *bench) open(ctx context.Context) error {
-	data := filepath.Join(b.dir, "data")
+	data := filepath.Join(b.dir, b.data)
 	s, err := server.Open(ctx, server.Startup{Data: data, Site: "127.0.0.1:0", Console: "127.0.0.1:0"},
 		server.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})), Compiler: compiler})
 	if err != nil {
@@ -183,8 +184,15 @@ func (b *bench) install(ctx context.Context, zip []byte) error {
 	return nil
 }
 
-func (b *bench) mount(ctx context.Context, pkg, path string) error {
-	return b.client.Call(ctx, http.MethodPost, "/mounts", nil, api.MountRequest{Package: pkg, Path: path, Slot: "production"}, nil)
+func (b *bench) mount(ctx context.Context, pkg, path string) (api.Mount, error) {
+	var m api.Mount
+	err := b.client.Call(ctx, http.MethodPost, "/mounts", nil, api.MountRequest{Package: pkg, Path: path, Slot: "production"}, &m)
+	return m, err
+}
+
+func (b *bench) openSite(ctx context.Context) error {
+	open := true
+	return b.client.Call(ctx, http.MethodPatch, "/site", nil, api.SiteChange{Open: &open}, nil)
 }
 
 // guests are the variants under load: a package, how its manifest is changed,
@@ -199,8 +207,7 @@ var guests = []struct{ name, folder, from, to, pkg, path, goal string }{
 
 // cold measures the way from a zip to the first answer.
 func (b *bench) cold(ctx context.Context) error {
-	open := true
-	if err := b.client.Call(ctx, http.MethodPatch, "/site", nil, api.SiteChange{Open: &open}, nil); err != nil {
+	if err := b.openSite(ctx); err != nil {
 		return err
 	}
 	for _, g := range guests {
@@ -216,7 +223,7 @@ func (b *bench) cold(ctx context.Context) error {
 		if err := b.install(ctx, zip); err != nil {
 			return err
 		}
-		if err := b.mount(ctx, g.pkg, g.path); err != nil {
+		if _, err := b.mount(ctx, g.pkg, g.path); err != nil {
 			return err
 		}
 		if err := expect(b.server.SiteURL()+g.path+"/x", g.path+"/x"); err != nil {
@@ -303,23 +310,16 @@ func median(list []float64) float64 {
 
 // handlerPath measures the way through the handler without a network.
 func (b *bench) handlerPath(ctx context.Context) error {
-	measure := func(h http.Handler, path string) testing.BenchmarkResult {
-		r := httptest.NewRequest(http.MethodGet, path, nil).WithContext(ctx)
-		r.Header.Set("User-Agent", "bench")
-		r.Header.Set("Accept", "*/*")
-		return testing.Benchmark(func(t *testing.B) {
-			t.ReportAllocs()
-			w := &discard{header: http.Header{}}
-			for t.Loop() {
-				clear(w.header)
-				h.ServeHTTP(w, r)
-			}
-		})
+	native, err := b.path(ctx, http.HandlerFunc(control), "/x")
+	if err != nil {
+		return err
 	}
-	native := measure(http.HandlerFunc(control), "/x")
 	b.add("handler path: net/http control", "", "%d ns, %d allocations", native.NsPerOp(), native.AllocsPerOp())
 	for _, g := range guests[:4] {
-		result := measure(b.server.Site(), g.path+"/x")
+		result, err := b.path(ctx, b.server.Site(), g.path+"/x")
+		if err != nil {
+			return err
+		}
 		goal := ""
 		if g.path == "/c" {
 			goal = "≤ 1 µs and 3 allocations beyond net/http"
@@ -329,47 +329,59 @@ func (b *bench) handlerPath(ctx context.Context) error {
 	return nil
 }
 
+// path measures a handler without a network.
+func (b *bench) path(ctx context.Context, h http.Handler, path string) (testing.BenchmarkResult, error) {
+	r := httptest.NewRequest(http.MethodGet, path, nil).WithContext(ctx)
+	r.Header.Set("User-Agent", "bench")
+	r.Header.Set("Accept", "*/*")
+	w := &discard{header: http.Header{}}
+	result := testing.Benchmark(func(t *testing.B) {
+		t.ReportAllocs()
+		for t.Loop() {
+			clear(w.header)
+			h.ServeHTTP(w, r)
+		}
+	})
+	if w.status >= 400 {
+		return result, fmt.Errorf("%s answers %d", path, w.status)
+	}
+	return result, nil
+}
+
 // discard is an answer that nobody reads.
-type discard struct{ header http.Header }
+type discard struct {
+	header http.Header
+	status int
+}
 
 func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
-func (d *discard) WriteHeader(int)             {}
+func (d *discard) WriteHeader(status int)      { d.status = status }
 
-// scale measures changes and starts with many mounts.
-func (b *bench) scale(ctx context.Context) error {
-	mounts := 0
-	for _, n := range []int{10, 100, 1000} {
-		for ; mounts < n; mounts++ {
-			if err := b.mount(ctx, "hello.example/c", fmt.Sprintf("/m/%d", mounts)); err != nil {
-				return err
-			}
-		}
-		var took []float64
-		for i := range 5 {
-			begin := time.Now()
-			path := fmt.Sprintf("/extra/%d/%d", n, i)
-			if err := b.mount(ctx, "hello.example/c", path); err != nil {
-				return err
-			}
-			took = append(took, float64(time.Since(begin).Microseconds())/1000)
-		}
-		b.add(fmt.Sprintf("one more mount among %d", n), "flat within 2×, ≤ 50 ms", "%.1f ms", median(took))
-		if err := b.close(); err != nil {
+// dependency measures a call to one: what a hundred of them add to an answer.
+func (b *bench) dependency(ctx context.Context) error {
+	for _, folder := range []string{"echo-c", "call-c"} {
+		zip, err := b.pack(ctx, folder)
+		if err != nil {
 			return err
 		}
-		begin := time.Now()
-		if err := b.open(ctx); err != nil {
+		if err := b.install(ctx, zip); err != nil {
 			return err
 		}
-		if err := expect(b.server.SiteURL()+"/m/1/x", "/m/1/x"); err != nil {
-			return err
-		}
-		goal := ""
-		if n == 1000 {
-			goal = "≤ 1 s"
-		}
-		b.add(fmt.Sprintf("start to first answer, %d mounts", n), goal, "%.0f ms", float64(time.Since(begin).Microseconds())/1000)
 	}
+	if _, err := b.mount(ctx, "bench.example/caller", "/caller"); err != nil {
+		return err
+	}
+	const calls = 100
+	without, err := b.path(ctx, b.server.Site(), "/caller/0")
+	if err != nil {
+		return err
+	}
+	with, err := b.path(ctx, b.server.Site(), fmt.Sprintf("/caller/%d", calls))
+	if err != nil {
+		return err
+	}
+	b.add("dependency call, 1 KiB in and out", "≤ 0.5 µs", "%.2f µs, %d allocations",
+		float64(with.NsPerOp()-without.NsPerOp())/calls/1000, (with.AllocsPerOp()-without.AllocsPerOp())/calls)
 	return nil
 }
