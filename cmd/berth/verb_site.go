@@ -32,6 +32,8 @@ var siteVerbs = []verb{
 		setup: setupMount},
 	{name: "unmount", args: "PATH", group: groupSite, summary: "take a mount away (its data stays)", setup: setupUnmount},
 	{name: "slot", args: "PATH", group: groupSite, summary: "change what stands in a slot, its filters, or who sees the beta", setup: setupSlot},
+	{name: "disable", args: "PATH", group: groupSite, summary: "make production of a mount answer 503", setup: setupDisable},
+	{name: "enable", args: "PATH", group: groupSite, summary: "let a disabled mount answer again", setup: setupEnable},
 	{name: "beta", args: "PATH", group: groupSite, summary: "make a link to the beta view, keep or drop the data that it wrote", setup: setupBeta},
 	{name: "promote", args: "PATH", group: groupSite, summary: "show what the beta would change in production, and promote it", setup: setupPromote},
 	{name: "rollback", args: "[PATH]", group: groupSite, summary: "go back: one mount, or the whole site with --site", setup: setupRollback},
@@ -196,7 +198,11 @@ func (c *cli) listMounts(ctx context.Context, cl *client.Client) error {
 				if m.BetaPolicy.Percent > 0 {
 					policy = fmt.Sprintf("%s %d%%", policy, m.BetaPolicy.Percent)
 				}
-				row(m.Host+m.Path, deploymentName(m.Production), deploymentName(m.Beta), policy)
+				production := deploymentName(m.Production)
+				if m.Disabled != "" {
+					production += " (disabled: " + m.Disabled + ")"
+				}
+				row(m.Host+m.Path, production, deploymentName(m.Beta), policy)
 			}
 		})
 	})
@@ -207,6 +213,32 @@ func deploymentName(d *api.Deployment) string {
 		return "-"
 	}
 	return d.Package + "@" + d.Version
+}
+
+func setupDisable(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	why := f.String("why", "disabled by the owner", "why, for whoever looks at the mount and for the history")
+	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
+		return c.setDisabled(ctx, cl, m, *why)
+	})
+}
+
+func setupEnable(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
+		return c.setDisabled(ctx, cl, m, "")
+	})
+}
+
+func (c *cli) setDisabled(ctx context.Context, cl *client.Client, m api.Mount, reason string) error {
+	if err := cl.Call(ctx, http.MethodPatch, "/mounts/"+m.ID, nil, api.MountChange{Disabled: reason}, &m); err != nil {
+		return err
+	}
+	return c.print(m, func(w io.Writer) {
+		if m.Disabled != "" {
+			fmt.Fprintf(w, "%s answers 503: %s\n", m.Host+m.Path, m.Disabled)
+		} else {
+			fmt.Fprintf(w, "%s answers again\n", m.Host+m.Path)
+		}
+	})
 }
 
 func setupUnmount(c *cli, f *flag.FlagSet) func(context.Context, []string) error {

@@ -80,6 +80,12 @@ func Caller(ctx context.Context) string {
 	return name
 }
 
+// WithCaller returns a context whose [Caller] is name, for what the server does
+// by itself.
+func WithCaller(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, callerKey{}, name)
+}
+
 // authenticate lets requests pass whose token allows scope.
 func (c *Console) authenticate(scope Scope, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -96,7 +102,7 @@ func (c *Console) authenticate(scope Scope, next http.Handler) http.Handler {
 			c.fail(w, r, e)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, token.Name)))
+		next.ServeHTTP(w, r.WithContext(WithCaller(r.Context(), token.Name)))
 	})
 }
 

@@ -305,7 +305,7 @@ func TestLazy(t *testing.T) {
 	if opened.Load() != 1 {
 		t.Errorf("%d starts of a broken deployment in no time", opened.Load())
 	}
-	if f := <-failures; f.Mount != "/broken" || !strings.Contains(f.Err.Error(), "secret") {
+	if f := <-failures; f.Mount != "mount /broken" || !strings.Contains(f.Err.Error(), "secret") {
 		t.Errorf("told %+v", f)
 	}
 	found := false

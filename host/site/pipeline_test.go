@@ -86,7 +86,7 @@ func TestFailuresAreLoggedCountedAndTold(t *testing.T) {
 		t.Errorf("%d %q", got.status, got.body)
 	}
 	f := <-failures
-	if f.Mount != "/news" || f.Slot != Production || f.Package != "guest.example/guest@v1.0.0" || !errors.Is(f.Err, engine.ErrUnreachable) {
+	if f.Mount != "mount /news" || f.Slot != Production || f.Package != "guest.example/guest@v1.0.0" || !errors.Is(f.Err, engine.ErrUnreachable) {
 		t.Errorf("told %+v", f)
 	}
 	var last LogLine

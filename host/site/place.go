@@ -10,6 +10,7 @@ import (
 // A place is one slot of one mount. It outlives the deployments that stand in
 // it one after the other, and keeps what is counted and said of them.
 type place struct {
+	id    string // of the mount; "" for the whole site
 	slot  Slot
 	route atomic.Pointer[string] // host and path of the mount; "" for the whole site
 	log   ringLog
@@ -25,7 +26,7 @@ func (s *Site) place(mountID, route string, slot Slot) *place {
 	key := placeKey{mountID, slot}
 	p := s.places[key]
 	if p == nil {
-		p = &place{slot: slot}
+		p = &place{id: mountID, slot: slot}
 		p.route.Store(&route)
 		s.places[key] = p
 	}
@@ -67,7 +68,7 @@ func (s *Site) Log(ctx context.Context, mountID string, slot Slot, follow bool) 
 
 func (s *Site) failure(p *place, pkg string, err error) {
 	if s.options.OnFailure != nil {
-		s.options.OnFailure(Failure{Mount: p.mount(), Slot: p.slot, Package: pkg, Time: time.Now(), Err: err})
+		s.options.OnFailure(Failure{Mount: p.id, Slot: p.slot, Package: pkg, Time: time.Now(), Answered: p.stats.requests(), Err: err})
 	}
 }
 

@@ -33,19 +33,20 @@ type Options struct {
 	// "http://127.0.0.1:9000", if they are granted its host, although it is plain
 	// HTTP or at a private address. It may be called at once; nil: none.
 	AllowOrigin func(origin string) bool
-	// OnFailure is told of each failure that is a module's own fault. It must
-	// not block.
+	// OnFailure is told of each failure that is a module's own fault. It is
+	// called on the way of a request and must not block.
 	OnFailure func(Failure)
 }
 
 // A Failure is an answer that a module owed: it trapped, took too long, or its
 // deployment cannot be started.
 type Failure struct {
-	Mount   string // host and path; "" for filters of the whole site
-	Slot    Slot
-	Package string // with version; "" when a whole deployment failed
-	Time    time.Time
-	Err     error
+	Mount    string // ID; "" for filters of the whole site
+	Slot     Slot
+	Package  string // with version; "" when a whole deployment failed
+	Time     time.Time
+	Answered uint64 // requests that the slot has answered, well or not, since the server started
+	Err      error
 }
 
 // A Site is the running site. Make one with [New]; it has no mounts and is

@@ -33,7 +33,7 @@ type Mount struct {
 	Production *Deployment
 	Beta       *Deployment
 	BetaPolicy BetaPolicy
-	Disabled   string // why it answers 503; "" when it is enabled
+	Disabled   string // why production answers 503; "" when it is enabled
 }
 
 // BetaMode says who is sent to the beta slot.

@@ -137,14 +137,15 @@ func (u *unit) log(level, request, text string) {
 }
 
 // failed notes an answer that the unit owed, and tells whoever watches over
-// failing modules; a full queue is no failure of the module.
+// failing modules; a full or a slow queue is no failure of the module.
 func (u *unit) failed(request string, err error) {
-	if errors.Is(err, engine.ErrBusy) || errors.Is(err, engine.ErrClosed) {
+	trap, trapped := errors.AsType[*engine.Trap](err)
+	if errors.Is(err, engine.ErrBusy) || errors.Is(err, engine.ErrClosed) || errors.Is(err, engine.ErrTimeout) && !trapped {
 		u.log("warn", request, err.Error())
 		return
 	}
 	text := err.Error()
-	if trap, ok := errors.AsType[*engine.Trap](err); ok {
+	if trapped {
 		u.place.stats.traps.Add(1)
 		if text = trap.Cause.Error(); trap.Stack != "" {
 			text += "\n" + trap.Stack

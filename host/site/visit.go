@@ -139,14 +139,14 @@ func (v *visit) route(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	v.mount = m
-	if m.Disabled != "" {
-		writePage(w, r, http.StatusServiceUnavailable, v.id.text())
-		return nil
-	}
 	slot, cookie := v.viewer.choose(m, v.g.settings.BetaKey)
 	v.byCookie, v.private = v.viewer.dependence(m, slot)
 	if cookie != "" {
 		v.keep(siteCookie(r, shareCookie, cookie, v.start, v.start.Add(shareAge)))
+	}
+	if slot == Production && m.Disabled != "" {
+		writePage(w, r, http.StatusServiceUnavailable, v.id.text())
+		return nil
 	}
 	d := m.in(slot)
 	if d == nil {

@@ -63,7 +63,9 @@ func (m *Mount) set(slot Slot, dep *Deployment) error {
 		return err
 	}
 	if slot == Production {
-		m.Production = dep
+		if m.Production = dep; dep != nil {
+			m.Disabled = "" // it was said of what stood there
+		}
 		return nil
 	}
 	if m.Beta = dep; dep == nil {
@@ -79,8 +81,7 @@ func (d *Draft) Promote(id string) error {
 		if m.Beta == nil {
 			return ErrNothingInBeta
 		}
-		m.Production = m.Beta
-		return m.set(Beta, nil)
+		return errors.Join(m.set(Production, m.Beta), m.set(Beta, nil))
 	})
 }
 
@@ -206,7 +207,8 @@ func (d *Draft) SetBetaPolicy(id string, p BetaPolicy) error {
 	})
 }
 
-// Disable makes a mount answer 503, and says why.
+// Disable makes production of a mount answer 503, and says why. It lasts until
+// Enable or until something else stands in the slot.
 func (d *Draft) Disable(id, why string) error {
 	if why == "" {
 		return invalid("disabling a mount needs a reason")

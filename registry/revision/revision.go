@@ -127,7 +127,7 @@ type Mount struct {
 	Production *Deployment              `json:"production,omitempty"`
 	Beta       *Deployment              `json:"beta,omitempty"`
 	BetaPolicy BetaPolicy               `json:"betaPolicy"`
-	Disabled   string                   `json:"disabled,omitempty"` // why it answers 503; "" when it is enabled
+	Disabled   string                   `json:"disabled,omitempty"` // why production answers 503; "" when it is enabled
 }
 
 // Route returns host and path, as the owner reads them.

@@ -101,7 +101,14 @@ type Mount struct {
 	Production *Deployment `json:"production,omitempty"`
 	Beta       *Deployment `json:"beta,omitempty"`
 	BetaPolicy BetaPolicy  `json:"betaPolicy"`
-	Disabled   string      `json:"disabled,omitempty"`
+	Disabled   string      `json:"disabled,omitempty"` // why production answers 503; "" when it is enabled
+}
+
+// MountChange disables production of a mount, or enables it.
+type MountChange struct {
+	Mount    string `path:"mount"`
+	Disabled string `json:"disabled"` // the reason; "" enables
+	Why      string `json:"why,omitempty"`
 }
 
 // MountRequest puts a package at a path of the site.

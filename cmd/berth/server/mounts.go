@@ -26,6 +26,7 @@ func (s *Server) mountRoutes() []console.Route {
 		console.Action("GET", "/mounts", console.ScopeRead, "All mounts", s.listMounts),
 		console.Action("POST", "/mounts", console.ScopeDeploy, "Put a package at a path", s.addMount),
 		console.Action("GET", "/mounts/{mount}", console.ScopeRead, "One mount", s.getMount),
+		console.Action("PATCH", "/mounts/{mount}", console.ScopeDeploy, "Disable a mount, which then answers 503, or enable it", s.changeMount),
 		console.Action("DELETE", "/mounts/{mount}", console.ScopeDeploy, "Take a mount away; its data stays", s.removeMount),
 		console.Action("PUT", "/mounts/{mount}/slots/{slot}", console.ScopeDeploy, "Put a package and filters into a slot", s.setSlot),
 		console.Action("DELETE", "/mounts/{mount}/slots/{slot}", console.ScopeDeploy, "Empty a slot", s.clearSlot),
@@ -369,6 +370,24 @@ func (s *Server) setPolicy(ctx context.Context, in api.PolicyRequest) (api.Mount
 	why := fmt.Sprintf("show the beta of %s to: %s", s.routeOf(ctx, in.Mount), in.Mode)
 	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
 		return affected{mounts: []string{in.Mount}}, d.SetBetaPolicy(in.Mount, revision.BetaPolicy{Mode: revision.BetaMode(in.Mode), Percent: in.Percent})
+	})
+	if err != nil {
+		return api.Mount{}, err
+	}
+	return s.mountIn(ctx, rev, in.Mount)
+}
+
+func (s *Server) changeMount(ctx context.Context, in api.MountChange) (api.Mount, error) {
+	why := cmp.Or(in.Why, "disable "+s.routeOf(ctx, in.Mount))
+	if in.Disabled == "" {
+		why = cmp.Or(in.Why, "enable "+s.routeOf(ctx, in.Mount))
+	}
+	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
+		touched := affected{mounts: []string{in.Mount}}
+		if in.Disabled == "" {
+			return touched, d.Enable(in.Mount)
+		}
+		return touched, d.Disable(in.Mount, in.Disabled)
 	})
 	if err != nil {
 		return api.Mount{}, err

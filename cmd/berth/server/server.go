@@ -59,6 +59,7 @@ type Server struct {
 	site     *site.Site
 	console  *console.Console
 	jobs     *console.Jobs
+	watch    *watch
 
 	changing sync.Mutex // one change to the site at a time
 
@@ -111,7 +112,8 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	s.jobs = console.NewJobs(explain)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	s.site = site.New(site.Options{Engine: s.engine, Log: opts.Log, Metrics: metrics, AccessLog: startup.AccessLog})
+	s.watch = newWatch()
+	s.site = site.New(site.Options{Engine: s.engine, Log: opts.Log, Metrics: metrics, AccessLog: startup.AccessLog, OnFailure: s.watch.tell})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
@@ -246,6 +248,9 @@ const shutdownTime = 20 * time.Second
 // Run answers requests until ctx ends, then lets those that run finish, and
 // closes the server.
 func (s *Server) Run(ctx context.Context) error {
+	var background sync.WaitGroup
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	background.Go(func() { s.watch.run(watching, s.giveUp) })
 	failed := make(chan error, 2)
 	go func() { failed <- s.siteServer.Serve(s.siteListener) }()
 	go func() { failed <- s.consoleServer.Serve(s.consoleListener) }()
@@ -254,6 +259,8 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case err = <-failed:
 	}
+	stopWatching()
+	background.Wait()
 	return errors.Join(err, s.close())
 }
 
