@@ -48,6 +48,7 @@ var _ abi.Guest = (*instance)(nil)
 // start makes an instance run a call: what it may use, and for whom.
 func (in *instance) start(ctx context.Context, state any, b budget) {
 	in.caller, in.state, in.budget = ctx, state, b
+	in.memory.denied = false
 }
 
 // finish takes the call out of the instance.

@@ -86,7 +86,7 @@ func (d *deployment) load(ctx context.Context, l *loading) {
 	}
 	if err != nil {
 		l.err, l.failed = err, time.Now()
-		d.place.log.add(LogLine{Time: time.Now(), Level: "error", Text: "it cannot be started: " + err.Error()})
+		d.place.log.note(LogLine{Time: time.Now(), Level: "error", Text: "it cannot be started: " + err.Error()})
 		d.site.log.Warn("deployment cannot be started", "mount", d.place.mount(), "slot", d.place.slot, "error", err)
 	} else {
 		d.ready.Store(c)

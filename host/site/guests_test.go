@@ -21,7 +21,7 @@ func TestGuestsAreBuiltFromTheirSources(t *testing.T) {
 	}
 	for _, source := range sources {
 		built := filepath.Join(t.TempDir(), "built.wasm")
-		if out, err := exec.Command(wat2wasm, "--debug-names", source, "-o", built).CombinedOutput(); err != nil {
+		if out, err := exec.Command(wat2wasm, "--enable-tail-call", "--debug-names", source, "-o", built).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", source, err, out)
 			continue
 		}

@@ -33,25 +33,37 @@ type ringLog struct {
 	end     uint64        // number of lines that there ever were
 	bytes   int           // of text that is kept
 	changed chan struct{} // closed by the next line; nil while nobody follows
-	second  int64         // in which lines are counted
-	passed  int
-	dropped int
+
+	said, befell lineRate
 }
 
-func (l *ringLog) add(line LogLine) {
+// A lineRate counts lines within a second.
+type lineRate struct {
+	second          int64
+	passed, dropped int
+}
+
+// add adds a line of the deployment's own.
+func (l *ringLog) add(line LogLine) { l.limited(line, &l.said) }
+
+// note adds a line on what befell the deployment. Whatever that says itself, it
+// cannot keep these lines out.
+func (l *ringLog) note(line LogLine) { l.limited(line, &l.befell) }
+
+func (l *ringLog) limited(line LogLine, rate *lineRate) {
 	if len(line.Text) > maxLineBytes {
 		line.Text = line.Text[:maxLineBytes] + "…"
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if second := line.Time.Unix(); second != l.second {
-		if l.dropped > 0 {
-			l.put(LogLine{Time: line.Time, Level: "warn", Text: fmt.Sprintf("%d lines were left out: more than %d in a second", l.dropped, maxLineRate)})
+	if second := line.Time.Unix(); second != rate.second {
+		if rate.dropped > 0 {
+			l.put(LogLine{Time: line.Time, Level: "warn", Text: fmt.Sprintf("%d lines were left out: more than %d in a second", rate.dropped, maxLineRate)})
 		}
-		l.second, l.passed, l.dropped = second, 0, 0
+		*rate = lineRate{second: second}
 	}
-	if l.passed++; l.passed > maxLineRate {
-		l.dropped++
+	if rate.passed++; rate.passed > maxLineRate {
+		rate.dropped++
 		return
 	}
 	l.put(line)

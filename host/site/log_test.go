@@ -52,6 +52,13 @@ func TestRingLogRate(t *testing.T) {
 	if len(got) != maxLineRate+2 || got[maxLineRate] != "5 lines were left out: more than 200 in a second" || got[maxLineRate+1] != "later" {
 		t.Errorf("%d lines, at the end %q", len(got), got[len(got)-2:])
 	}
+	for range maxLineRate + 5 {
+		l.add(LogLine{Time: start.Add(time.Second), Text: "x"})
+	}
+	l.note(LogLine{Time: start.Add(time.Second), Text: "it trapped"})
+	if got := texts(&l); got[len(got)-1] != "it trapped" {
+		t.Errorf("what a module says keeps out what befell it: %q", got[len(got)-1])
+	}
 }
 
 func TestRingLogFollow(t *testing.T) {

@@ -133,7 +133,16 @@ func (noFiles) Open(name string) (fs.File, error) {
 }
 
 func (u *unit) log(level, request, text string) {
-	u.place.log.add(LogLine{Time: time.Now(), Level: level, Request: request, Package: u.String(), Text: text})
+	u.place.log.add(u.line(level, request, text))
+}
+
+// note logs what befell the unit.
+func (u *unit) note(level, request, text string) {
+	u.place.log.note(u.line(level, request, text))
+}
+
+func (u *unit) line(level, request, text string) LogLine {
+	return LogLine{Time: time.Now(), Level: level, Request: request, Package: u.String(), Text: text}
 }
 
 // failed notes an answer that the unit owed, and tells whoever watches over
@@ -141,7 +150,7 @@ func (u *unit) log(level, request, text string) {
 func (u *unit) failed(request string, err error) {
 	trap, trapped := errors.AsType[*engine.Trap](err)
 	if errors.Is(err, engine.ErrBusy) || errors.Is(err, engine.ErrClosed) || errors.Is(err, engine.ErrTimeout) && !trapped {
-		u.log("warn", request, err.Error())
+		u.note("warn", request, err.Error())
 		return
 	}
 	text := err.Error()
@@ -151,7 +160,7 @@ func (u *unit) failed(request string, err error) {
 			text += "\n" + trap.Stack
 		}
 	}
-	u.log("error", request, text)
+	u.note("error", request, text)
 	u.site.failure(u.place, u.String(), err)
 }
 
@@ -186,7 +195,7 @@ func (u *unit) run(w http.ResponseWriter, r *http.Request, c *call) (started boo
 	case exit != 0 && !response.Started():
 		err = &commandError{fmt.Errorf("the program ended with exit code %d", exit)}
 	case exit != 0:
-		u.log("warn", c.request, fmt.Sprintf("the program ended with exit code %d", exit))
+		u.note("warn", c.request, fmt.Sprintf("the program ended with exit code %d", exit))
 	default:
 		if err = response.Finish(); err != nil {
 			err = &commandError{err}
