@@ -145,7 +145,7 @@ func (s *Server) openKeys(isNew bool) error {
 		s.box, err = secret.Load(file)
 	}
 	if err != nil {
-		return fmt.Errorf("%w; without it the secrets in %s cannot be read: put it back from your copy", err, s.startup.Data)
+		return fmt.Errorf("secrets of %s: %w", s.startup.Data, err)
 	}
 	s.betaKey, err = loadOrMake(filepath.Join(s.startup.Data, "beta.key"), 32)
 	return err

@@ -100,7 +100,7 @@ func (s *Server) changeSettings(ctx context.Context, in api.SettingsChange) (api
 		origins = slices.Compact(origins)
 		set.Origins = slices.DeleteFunc(origins, func(o string) bool { return slices.Contains(in.Forbid, o) })
 	})
-	return api.Settings{Mirrors: settings.Mirrors, Origins: settings.Origins}, err
+	return api.Settings{Mirrors: settings.Mirrors, Origins: append([]string{}, settings.Origins...)}, err
 }
 
 // tokenPrefix begins the names of references that hold API tokens.
@@ -151,7 +151,8 @@ func describeToken(t console.Token, text string) api.Token {
 func (s *Server) newToken(ctx context.Context, in api.TokenRequest) (api.Token, error) {
 	scope := console.Scope(in.Scope)
 	if !scope.Valid() || in.Name == "" || len(in.Name) > 100 || in.Days < 0 {
-		return api.Token{}, &console.Error{Status: http.StatusBadRequest, Code: "bad_request", Message: "a token needs a name of at most 100 bytes, and a scope: read, deploy or admin"}
+		return api.Token{}, &console.Error{Status: http.StatusBadRequest, Code: "bad_request",
+			Message: "a token needs a name of at most 100 bytes, a scope (read, deploy or admin) and no less than 0 days"}
 	}
 	token, text := console.NewToken(in.Name, scope, time.Now(), time.Duration(in.Days)*24*time.Hour)
 	b, err := json.Marshal(token)
@@ -164,8 +165,11 @@ func (s *Server) newToken(ctx context.Context, in api.TokenRequest) (api.Token, 
 
 func (s *Server) revokeToken(ctx context.Context, in api.JobRequest) (console.Nothing, error) {
 	ref, err := s.store.Ref(ctx, tokenPrefix+in.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return console.Nothing{}, &console.Error{Status: http.StatusNotFound, Code: "not_found", Message: fmt.Sprintf("there is no token %q", in.ID), Hint: "berth tokens lists them"}
+	}
 	if err != nil {
-		return console.Nothing{}, fmt.Errorf("token %s: %w", in.ID, err)
+		return console.Nothing{}, err
 	}
 	_, err = s.store.SwapRefs(ctx, store.RefChange{Name: ref.Name, Want: ref.Revision})
 	return console.Nothing{}, err
