@@ -40,7 +40,7 @@ type Package struct {
 	License      string                `json:"license"`
 	Homepage     string                `json:"homepage,omitempty"`
 	Source       string                `json:"source"`           // where it came from
-	Signer       string                `json:"signer,omitempty"` // name of the key that signed its index
+	Signer       string                `json:"signer,omitempty"` // the key that signed its index, as berth keys new prints it
 	H1           string                `json:"h1"`
 	Size         int64                 `json:"size"` // bytes
 	Installed    time.Time             `json:"installed"`
@@ -201,8 +201,8 @@ type Page struct {
 
 // DiffRequest compares two revisions.
 type DiffRequest struct {
-	From uint64 `query:"from"`
-	To   uint64 `query:"to"` // 0: the head
+	From string `query:"from"` // number; "": the one before To. A number can't say this: 0 is the empty site
+	To   uint64 `query:"to"`   // 0: the head
 }
 
 // Diff says what differs. Text is for people; Diff is the same for programs.
