@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -38,7 +39,9 @@ var siteVerbs = []verb{
 	{name: "promote", args: "PATH", group: groupSite, summary: "show what the beta would change in production, and promote it", setup: setupPromote},
 	{name: "rollback", args: "[PATH]", group: groupSite, summary: "go back: one mount, or the whole site with --site", setup: setupRollback},
 	{name: "history", group: groupSite, summary: "list the revisions of the site: who, when, why", setup: setupHistory},
-	{name: "diff", args: "[FROM [TO]]", group: groupSite, summary: "show what changed between two revisions", setup: setupDiff},
+	{name: "diff", args: "[FROM [TO]]", group: groupSite, summary: "show what changed between two revisions",
+		help:  "FROM and TO are numbers of revisions. Without TO, the newest is meant; without both, what the newest changed is shown.",
+		setup: setupDiff},
 	{name: "config", args: "[PATH] [KEY=VALUE...]", group: groupSite, summary: "show or set configuration",
 		help:  "Values are set at the slot of PATH, or with --level mount or package for all that inherit from there. Without PATH,\nshared values of the whole site are meant. A secret is read from standard input with KEY=- and is never shown.",
 		setup: setupConfig},
@@ -122,14 +125,22 @@ func (c *cli) printSite(site api.Site) error {
 		if site.Open {
 			state = "OPEN"
 		}
-		fmt.Fprintf(w, "%s at %s, revision %d: %d mounts, %d packages\n", state, site.URL, site.Revision, site.Mounts, site.Packages)
+		fmt.Fprintf(w, "%s at %s, revision %d: %s, %s\n", state, site.URL, site.Revision, count(site.Mounts, "mount"), count(site.Packages, "package"))
 	})
+}
+
+// count writes a number of things for people.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func setupOpen(open bool) func(*cli, *flag.FlagSet) func(context.Context, []string) error {
 	return func(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-		host := f.String("host", "", "also set the host name of the site")
-		why := f.String("why", "", "why, for the history")
+		host := f.String("host", "", "also set the host `name` of the site")
+		why := f.String("why", "", "`text` for the history that says why")
 		return func(ctx context.Context, args []string) error {
 			if err := exactly(args, 0, "no arguments"); err != nil {
 				return err
@@ -152,10 +163,10 @@ func setupOpen(open bool) func(*cli, *flag.FlagSet) func(context.Context, []stri
 }
 
 func setupMount(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	slot := f.String("slot", "beta", "beta or production")
-	host := f.String("host", "", "host name that the path belongs to; none: every one")
-	grant := listFlag(f, "grant", "give a permission that the package asks for: all, data or fetch:HOST (may be repeated)")
-	why := f.String("why", "", "why, for the history")
+	slot := f.String("slot", "beta", "which `slot`: beta or production")
+	host := f.String("host", "", "host `name` that the path belongs to; none: every one")
+	grant := listFlag(f, "grant", "give a `permission` that the package asks for: all, data or fetch:HOST (may be repeated)")
+	why := f.String("why", "", "`text` for the history that says why")
 	return func(ctx context.Context, args []string) error {
 		cl, err := c.client()
 		if err != nil {
@@ -194,15 +205,11 @@ func (c *cli) listMounts(ctx context.Context, cl *client.Client) error {
 		}
 		c.table(w, "PATH PRODUCTION BETA SEEN-BY", func(row func(...any)) {
 			for _, m := range mounts {
-				policy := m.BetaPolicy.Mode
-				if m.BetaPolicy.Percent > 0 {
-					policy = fmt.Sprintf("%s %d%%", policy, m.BetaPolicy.Percent)
-				}
 				production := deploymentName(m.Production)
 				if m.Disabled != "" {
 					production += " (disabled: " + m.Disabled + ")"
 				}
-				row(m.Host+m.Path, production, deploymentName(m.Beta), policy)
+				row(m.Host+m.Path, production, deploymentName(m.Beta), policyName(m.BetaPolicy))
 			}
 		})
 	})
@@ -213,6 +220,13 @@ func deploymentName(d *api.Deployment) string {
 		return "-"
 	}
 	return d.Package + "@" + d.Version
+}
+
+func policyName(p api.BetaPolicy) string {
+	if p.Percent > 0 {
+		return fmt.Sprintf("%s %d%%", p.Mode, p.Percent)
+	}
+	return p.Mode
 }
 
 func setupDisable(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
@@ -242,7 +256,7 @@ func (c *cli) setDisabled(ctx context.Context, cl *client.Client, m api.Mount, r
 }
 
 func setupUnmount(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	why := f.String("why", "", "why, for the history")
+	why := f.String("why", "", "`text` for the history that says why")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
 		var rev api.Revision
 		if err := cl.Call(ctx, http.MethodDelete, "/mounts/"+m.ID, url.Values{"why": {*why}}, nil, &rev); err != nil {
@@ -257,40 +271,68 @@ func (c *cli) printRevision(rev api.Revision) error {
 }
 
 func setupSlot(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	slot := f.String("slot", "beta", "beta or production")
-	pkg := f.String("package", "", "put this package there")
-	filters := listFlag(f, "filter", "a filter before the handler (may be repeated; requests pass them in this order)")
-	grant := listFlag(f, "grant", "give a permission that the package asks for")
+	slot := f.String("slot", "beta", "which `slot`: beta or production")
+	pkg := f.String("package", "", "put this `package` there")
+	filters := listFlag(f, "filter", "`package` that filters before the handler (may be repeated; requests pass them in this order; '': none)")
+	grant := listFlag(f, "grant", "give a `permission` that the package asks for: all, data or fetch:HOST (may be repeated)")
 	empty := f.Bool("clear", false, "empty the slot")
-	policy := f.String("policy", "", "who sees the beta: off, owner, link, everyone or share")
-	percent := f.Int("percent", 0, "share of production's visitors for --policy share")
-	why := f.String("why", "", "why, for the history")
+	policy := f.String("policy", "", "`who` sees the beta: off, owner, link, everyone or share")
+	percent := f.Int("percent", 0, "`percent` of production's visitors, for --policy share")
+	why := f.String("why", "", "`text` for the history that says why")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
 		path := "/mounts/" + m.ID + "/slots/" + *slot
+		if err := oneChange(f); err != nil {
+			return err
+		}
+		now := m
+		change := func(method, path string, query url.Values, in any) error {
+			now = api.Mount{} // decoding leaves alone what the answer doesn't name
+			return cl.Call(ctx, method, path, query, in, &now)
+		}
 		switch {
 		case *policy != "":
 			in := api.PolicyRequest{Mode: *policy, Percent: *percent}
-			if err := cl.Call(ctx, http.MethodPut, "/mounts/"+m.ID+"/policy", nil, in, &m); err != nil {
+			if err := change(http.MethodPut, "/mounts/"+m.ID+"/policy", nil, in); err != nil {
 				return err
 			}
 		case *empty:
-			if err := cl.Call(ctx, http.MethodDelete, path, url.Values{"why": {*why}}, nil, &m); err != nil {
+			if err := change(http.MethodDelete, path, url.Values{"why": {*why}}, nil); err != nil {
 				return err
 			}
 		case *pkg != "" || len(*filters) > 0:
 			in := api.SlotRequest{Package: *pkg, Filters: *filters, Grants: *grant, Why: *why}
-			if err := cl.Call(ctx, http.MethodPut, path, nil, in, &m); err != nil {
+			if err := change(http.MethodPut, path, nil, in); err != nil {
 				return err
 			}
 		}
-		return c.print(m, func(w io.Writer) {
-			fmt.Fprintf(w, "%s%s\n  production  %s\n  beta        %s, seen by %s\n", m.Host, m.Path, deploymentName(m.Production), deploymentName(m.Beta), m.BetaPolicy.Mode)
+		return c.print(now, func(w io.Writer) {
+			fmt.Fprintf(w, "%s%s\n  production  %s\n  beta        %s, seen by %s\n", now.Host, now.Path, deploymentName(now.Production), deploymentName(now.Beta), policyName(now.BetaPolicy))
 		})
 	})
 }
 
+// oneChange makes sure that no flag of berth slot is left out of account: who
+// sees the beta, what stands in a slot, and emptying it are three changes.
+func oneChange(f *flag.FlagSet) error {
+	put := given(f, "package") || given(f, "filter")
+	for _, wrong := range []struct {
+		is      bool
+		message string
+	}{
+		{given(f, "policy") && put, "--policy is a change of its own: say --package and --filter in another command"},
+		{given(f, "clear") && (put || given(f, "policy")), "--clear goes with no other change"},
+		{given(f, "percent") && !given(f, "policy"), "--percent belongs to --policy share"},
+		{given(f, "grant") && !put, "--grant goes with --package; berth grants PATH --give changes what stands there"},
+	} {
+		if wrong.is {
+			return &usageError{message: wrong.message, hint: "berth slot --help"}
+		}
+	}
+	return nil
+}
+
 func setupBeta(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	hours := f.Int("hours", 24, "how long the link works")
+	hours := f.Int("hours", 24, "how many `hours` the link works")
 	keep := f.Bool("keep-data", false, "move what the beta wrote into production's data")
 	drop := f.Bool("drop-data", false, "forget what the beta wrote")
 	share := f.Bool("share", false, "make a link for others, for this mount only")
@@ -299,7 +341,16 @@ func setupBeta(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 			if *keep && *drop {
 				return &usageError{message: "--keep-data and --drop-data exclude each other"}
 			}
-			return cl.Call(ctx, http.MethodPost, "/mounts/"+m.ID+"/beta-data", nil, api.BetaData{Keep: *keep}, nil)
+			if err := cl.Call(ctx, http.MethodPost, "/mounts/"+m.ID+"/beta-data", nil, api.BetaData{Keep: *keep}, nil); err != nil {
+				return err
+			}
+			return c.print(map[string]any{"mount": m.ID, "kept": *keep}, func(w io.Writer) {
+				if *keep {
+					fmt.Fprintf(w, "what the beta of %s%s wrote is production's now\n", m.Host, m.Path)
+				} else {
+					fmt.Fprintf(w, "what the beta of %s%s wrote is forgotten\n", m.Host, m.Path)
+				}
+			})
 		}
 		in := api.BetaLinkRequest{Hours: *hours}
 		if *share {
@@ -318,7 +369,7 @@ func setupBeta(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 
 func setupPromote(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	show := f.Bool("show", false, "only show what would change")
-	why := f.String("why", "", "why, for the history")
+	why := f.String("why", "", "`text` for the history that says why")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
 		var diff api.Diff
 		if err := cl.Call(ctx, http.MethodGet, "/mounts/"+m.ID+"/promotion", nil, nil, &diff); err != nil {
@@ -342,8 +393,8 @@ func setupPromote(c *cli, f *flag.FlagSet) func(context.Context, []string) error
 
 func setupRollback(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	site := f.Bool("site", false, "the whole site")
-	to := f.Uint64("to", 0, "number of the revision to go back to; 0: before the last change")
-	why := f.String("why", "", "why, for the history")
+	to := f.Uint64("to", 0, "`number` of the revision to go back to; 0: before the last change")
+	why := f.String("why", "", "`text` for the history that says why")
 	return func(ctx context.Context, args []string) error {
 		if *site == (len(args) == 1) || len(args) > 1 {
 			return &usageError{message: "say which mount is to go back, or --site for everything"}
@@ -378,7 +429,7 @@ func mountedEver(ctx context.Context, cl *client.Client, arg string) (string, er
 }
 
 func setupHistory(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	limit := f.Int("limit", 20, "how many revisions")
+	limit := f.Int("limit", 20, "`number` of revisions")
 	return func(ctx context.Context, args []string) error {
 		if err := exactly(args, 0, "no arguments"); err != nil {
 			return err
@@ -416,9 +467,13 @@ func setupDiff(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 		}
 		query := url.Values{}
 		for i, name := range []string{"from", "to"} {
-			if i < len(args) {
-				query.Set(name, args[i])
+			if i >= len(args) {
+				break
 			}
+			if _, err := strconv.ParseUint(args[i], 10, 64); err != nil {
+				return &usageError{message: fmt.Sprintf("%q is not the number of a revision", args[i]), hint: "berth history lists the revisions"}
+			}
+			query.Set(name, args[i])
 		}
 		var diff api.Diff
 		if err := cl.Call(ctx, http.MethodGet, "/diff", query, nil, &diff); err != nil {
@@ -453,11 +508,11 @@ func setupWhy(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 }
 
 func setupGrants(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	slot := f.String("slot", "beta", "beta or production")
-	pkg := f.String("package", "", "a dependency or filter, if not the slot's own package")
-	give := listFlag(f, "give", "give a permission: all, data or fetch:HOST (may be repeated)")
-	take := listFlag(f, "take", "take a permission away (may be repeated)")
-	why := f.String("why", "", "why, for the history")
+	slot := f.String("slot", "beta", "which `slot`: beta or production")
+	pkg := f.String("package", "", "a dependency or filter, if not the slot's own `package`")
+	give := listFlag(f, "give", "give a `permission`: all, data or fetch:HOST (may be repeated)")
+	take := listFlag(f, "take", "take a `permission` away (may be repeated)")
+	why := f.String("why", "", "`text` for the history that says why")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
 		path := "/mounts/" + m.ID + "/slots/" + *slot + "/grants"
 		if len(*give)+len(*take) > 0 {
