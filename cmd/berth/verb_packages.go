@@ -126,8 +126,14 @@ func setupPackages(c *cli, _ *flag.FlagSet) func(context.Context, []string) erro
 			if args[0] != "remove" || len(args) != 2 {
 				return &usageError{message: "expected nothing, or remove PACKAGE@VERSION"}
 			}
-			pkg, version, _ := strings.Cut(args[1], "@")
-			return cl.Call(ctx, http.MethodDelete, "/packages", url.Values{"package": {pkg}, "version": {version}}, nil, nil)
+			pkg, version, ok := strings.Cut(args[1], "@")
+			if !ok {
+				return &usageError{message: fmt.Sprintf("%q is not PACKAGE@VERSION", args[1]), hint: "berth packages lists what is installed"}
+			}
+			if err := cl.Call(ctx, http.MethodDelete, "/packages", url.Values{"package": {pkg}, "version": {version}}, nil, nil); err != nil {
+				return err
+			}
+			return c.done("removed", args[1])
 		}
 		var packages []api.Package
 		if err := cl.Call(ctx, http.MethodGet, "/packages", nil, nil, &packages); err != nil {
