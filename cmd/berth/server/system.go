@@ -38,12 +38,22 @@ func (s *Server) listJobs(context.Context, console.Nothing) ([]console.Job, erro
 	return s.jobs.List(), nil
 }
 
+// untilStop returns a context for requests that wait: it ends with ctx, or
+// when the server stops, which must not wait for who follows a log.
+func (s *Server) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	unlink := context.AfterFunc(s.stopping, cancel)
+	return ctx, func() { unlink(); cancel() }
+}
+
 // longPoll is how long a request for a job's next change waits.
 const longPoll = 20 * time.Second
 
 func (s *Server) getJob(ctx context.Context, in api.JobRequest) (console.Job, error) {
-	ctx, cancel := context.WithTimeout(ctx, longPoll)
+	ctx, cancel := s.untilStop(ctx)
 	defer cancel()
+	ctx, cancelPoll := context.WithTimeout(ctx, longPoll)
+	defer cancelPoll()
 	return s.jobs.Wait(ctx, in.ID, in.After)
 }
 
@@ -59,10 +69,12 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request, in api.LogRequest)
 	if _, err := s.getMount(r.Context(), api.MountRef{Mount: in.Mount}); err != nil {
 		return err
 	}
+	ctx, cancel := s.untilStop(r.Context())
+	defer cancel()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	flush := http.NewResponseController(w)
 	e := json.NewEncoder(w)
-	for line := range s.site.Log(r.Context(), in.Mount, site.Slot(slot), in.Follow) {
+	for line := range s.site.Log(ctx, in.Mount, site.Slot(slot), in.Follow) {
 		if err := e.Encode(api.LogLine{Time: line.Time, Level: line.Level, Request: line.Request, Package: line.Package, Text: line.Text}); err != nil {
 			return nil // the reader went away
 		}
