@@ -43,7 +43,7 @@ var siteVerbs = []verb{
 		help:  "FROM and TO are numbers of revisions. Without TO, the newest is meant; without both, what the newest changed is shown.",
 		setup: setupDiff},
 	{name: "config", args: "[PATH] [KEY=VALUE...]", group: groupSite, summary: "show or set configuration",
-		help:  "Values are set at the slot of PATH, or with --level mount or package for all that inherit from there. Without PATH,\nshared values of the whole site are meant. A secret is read from standard input with KEY=- and is never shown.",
+		help:  "Values are set at the slot of PATH, or with --level mount or package for all that inherit from there. Without PATH,\nshared values of the whole site are meant, or with --package all uses of that package, mounted or not. A secret\nis read from standard input with KEY=- and is never shown.",
 		setup: setupConfig},
 	{name: "grants", args: "PATH", group: groupSite, summary: "show, give or take permissions", setup: setupGrants},
 	{name: "data", args: "PATH [list|get KEY|put KEY VALUE|delete KEY]", group: groupSite, summary: "look at or change the data that a package stores", setup: setupData},
@@ -95,7 +95,7 @@ func (c *cli) table(w io.Writer, header string, rows func(row func(cells ...any)
 			if i > 0 {
 				fmt.Fprint(tw, "\t")
 			}
-			fmt.Fprint(tw, cell)
+			fmt.Fprint(tw, cmp.Or(fmt.Sprint(cell), "-")) // an empty cell at the end would leave spaces
 		}
 		fmt.Fprintln(tw)
 	})

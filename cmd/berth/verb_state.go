@@ -34,10 +34,14 @@ func setupConfig(c *cli, f *flag.FlagSet) func(context.Context, []string) error 
 		change := api.ConfigChange{Level: "site", Unset: *unset, Why: *why}
 		query := url.Values{}
 		if len(args) == 0 || strings.Contains(args[0], "=") {
-			for _, name := range []string{"slot", "level", "package"} {
+			for _, name := range []string{"slot", "level"} {
 				if given(f, name) {
-					return &usageError{message: fmt.Sprintf("--%s needs a PATH: without one, shared values of the whole site are meant", name)}
+					return &usageError{message: fmt.Sprintf("--%s needs a PATH: without one, shared values of the whole site are meant, or all uses of --package", name)}
 				}
+			}
+			if *pkg != "" {
+				change.Level, change.Package = "package", *pkg
+				query = url.Values{"package": {*pkg}}
 			}
 		} else {
 			m, err := mounted(ctx, cl, args[0])

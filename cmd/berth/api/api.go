@@ -211,10 +211,12 @@ type Diff struct {
 	Diff json.RawMessage `json:"diff"`
 }
 
-// ConfigRequest asks for the configuration of a mount's slot.
+// ConfigRequest asks for the configuration of a mount's slot, of an installed
+// package wherever it is mounted, or without either for the site's shared values.
 type ConfigRequest struct {
-	Mount string `query:"mount"`
-	Slot  string `query:"slot"`
+	Mount   string `query:"mount"`
+	Slot    string `query:"slot"`
+	Package string `query:"package"` // package or package@version, without a mount
 }
 
 // ConfigValue is one value of a package's configuration.
@@ -236,7 +238,7 @@ type ConfigChange struct {
 	Level   string                     `json:"level"` // "site", "package", "mount" or "slot"
 	Mount   string                     `json:"mount,omitempty"`
 	Slot    string                     `json:"slot,omitempty"`
-	Package string                     `json:"package,omitempty"` // "" for the slot's own; not for the level "site"
+	Package string                     `json:"package,omitempty"` // "" for the slot's own; not for the level "site"; alone, package or package@version for the level "package"
 	Set     map[string]json.RawMessage `json:"set,omitempty"`     // a JSON string is also read as the type that the schema wants
 	Unset   []string                   `json:"unset,omitempty"`
 	Why     string                     `json:"why,omitempty"`
