@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -357,14 +358,29 @@ func setupBeta(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 			in.Mount = m.ID
 		}
 		var link api.BetaLink
-		if err := cl.Call(ctx, http.MethodPost, "/beta-links", nil, in, &link); err != nil {
+		err := cl.Call(ctx, http.MethodPost, "/beta-links", nil, in, &link)
+		if err != nil {
 			return err
 		}
-		link.URL = strings.Replace(link.URL, "/?", m.Path+"?", 1)
+		if link.URL, err = onPath(link.URL, m); err != nil {
+			return err
+		}
 		return c.print(link, func(w io.Writer) {
 			fmt.Fprintf(w, "%s\nopen it in a browser; it works until %s\n", link.URL, link.Expires.Local().Format("2006-01-02 15:04"))
 		})
 	})
+}
+
+// onPath makes a link to the site one to a mount, on its host if it has one.
+func onPath(link string, m api.Mount) (string, error) {
+	u, err := url.Parse(link)
+	if err != nil {
+		return "", fmt.Errorf("read the server's answer: %w", err)
+	}
+	if u.Path = m.Path; m.Host != "" {
+		u.Host = net.JoinHostPort(m.Host, u.Port())
+	}
+	return u.String(), nil
 }
 
 func setupPromote(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
