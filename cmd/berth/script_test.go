@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 //
 //	server [stop]                start berth serve on any free ports, or stop it; sets $SITE and $CONSOLE, and $SITE_ADDRESS without http://
 //	serve-files DIR              serve a folder as any static file server does; sets $FILES
+//	serve-nothing                take requests and never answer; sets $SILENCE
 //	wait-for FILE [REGEXP]       wait until there is a file, and something in it
 //	damage DIR                   alter a byte of the largest file below DIR
 //	fails STATUS PROGRAM ARG...  like exec, for a program that has to exit with STATUS
@@ -59,7 +60,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": cmdServer, "serve-files": cmdServeFiles, "wait-for": cmdWaitFor, "damage": cmdDamage, "fails": cmdFails, "visit": cmdVisit, "json": cmdJSON, "set": cmdSet,
+			"server": cmdServer, "serve-files": cmdServeFiles, "serve-nothing": cmdServeNothing, "wait-for": cmdWaitFor, "damage": cmdDamage, "fails": cmdFails, "visit": cmdVisit, "json": cmdJSON, "set": cmdSet,
 		},
 	})
 }
@@ -168,6 +169,18 @@ func cmdServeFiles(ts *testscript.TestScript, neg bool, args []string) {
 	srv := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(args[0]))))
 	ts.Defer(srv.Close)
 	ts.Setenv("FILES", srv.URL)
+}
+
+func cmdServeNothing(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: serve-nothing")
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	ts.Defer(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+	})
+	ts.Setenv("SILENCE", srv.URL)
 }
 
 func cmdWaitFor(ts *testscript.TestScript, neg bool, args []string) {
