@@ -16,12 +16,13 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/berth-host/berth/cmd/berth/client"
 )
 
 const scripts = "testdata/script"
@@ -51,7 +52,8 @@ func TestMain(m *testing.M) {
 // A PATH is names and indexes with dots between, as in 0.package; len at
 // its end is the length of a list. $MODULES holds the packages that ship with
 // berth, $GUESTS the modules with which the engine is tested. Servers have
-// their data in $BERTH_DATA.
+// their data in $BERTH_DATA. With -update, the files that cmp compares are
+// written anew.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 scripts,
@@ -60,7 +62,8 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": cmdServer, "serve-files": cmdServeFiles, "serve-nothing": cmdServeNothing, "wait-for": cmdWaitFor, "damage": cmdDamage, "fails": cmdFails, "visit": cmdVisit, "json": cmdJSON, "set": cmdSet,
+			"server": cmdServer, "serve-files": cmdServeFiles, "serve-nothing": cmdServeNothing,
+			"wait-for": cmdWaitFor, "damage": cmdDamage, "fails": cmdFails, "visit": cmdVisit, "json": cmdJSON, "set": cmdSet,
 		},
 	})
 }
@@ -76,7 +79,13 @@ func setupScript(e *testscript.Env) error {
 	e.Setenv("TZ", "UTC")
 	data := filepath.Join(e.WorkDir, "data")
 	e.Setenv("BERTH_DATA", data)
-	e.Values[serverKey{}] = &scriptServer{}
+	s := &scriptServer{}
+	e.Values[serverKey{}] = s
+	e.Defer(func() {
+		if err := s.stop(); err != nil {
+			e.T().Fatal(err)
+		}
+	})
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return err
 	}
@@ -85,6 +94,7 @@ func setupScript(e *testscript.Env) error {
 
 // A scriptServer is the berth serve of one script.
 type scriptServer struct {
+	data    string    // its data folder
 	command *exec.Cmd // nil: it does not run
 	stderr  bytes.Buffer
 	ended   chan error
@@ -113,26 +123,25 @@ func (s *scriptServer) start(ts *testscript.TestScript) error {
 	if err != nil {
 		return err
 	}
+	s.data = ts.Getenv("BERTH_DATA")
 	s.stderr.Reset()
 	s.ended = make(chan error, 1)
-	s.command = exec.Command(program, "serve", "--json")
-	s.command.Dir, s.command.Env = ts.Getenv("WORK"), append(os.Environ(), "BERTH_DATA="+ts.Getenv("BERTH_DATA"))
-	s.command.Stderr = &s.stderr
-	stdout, err := s.command.StdoutPipe()
+	command := exec.Command(program, "serve", "--json")
+	command.Dir, command.Env = ts.Getenv("WORK"), append(os.Environ(), "BERTH_DATA="+s.data)
+	command.Stderr = &s.stderr
+	stdout, err := command.StdoutPipe()
 	if err != nil {
 		return err
 	}
-	if err := s.command.Start(); err != nil {
+	if err := command.Start(); err != nil {
 		return err
 	}
-	ts.Defer(func() {
-		if err := s.stop(); err != nil {
-			ts.Logf("%v", err)
-		}
-	})
+	s.command = command
+	impatience := time.AfterFunc(patience, func() { _ = command.Process.Kill() })
 	var started struct{ Site, Console string }
 	decoded := json.NewDecoder(stdout).Decode(&started)
-	go func() { s.ended <- s.command.Wait() }()
+	impatience.Stop()
+	go func() { s.ended <- command.Wait() }()
 	if decoded != nil {
 		return errors.Join(fmt.Errorf("the server did not start: %w", decoded), s.stop())
 	}
@@ -142,19 +151,22 @@ func (s *scriptServer) start(ts *testscript.TestScript) error {
 	return nil
 }
 
-// stop ends the server in the way of Ctrl-C. It must say nothing bad and leave
-// nothing behind.
+// stop ends the server in the way of Ctrl-C: it has to end well, and to take
+// its access file along.
 func (s *scriptServer) stop() error {
 	if s.command == nil {
 		return nil
 	}
 	command := s.command
 	s.command = nil
-	_ = command.Process.Signal(syscall.SIGINT) // it may have ended: Wait tells
+	_ = command.Process.Signal(os.Interrupt) // it may have ended: Wait tells
 	select {
 	case err := <-s.ended:
 		if err != nil {
 			return fmt.Errorf("the server ended with %w:\n%s", err, &s.stderr)
+		}
+		if _, err := os.Stat(filepath.Join(s.data, client.AccessFile)); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("the server left its access file behind: %v", err)
 		}
 		return nil
 	case <-time.After(patience):
