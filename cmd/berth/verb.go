@@ -23,6 +23,7 @@ type verb struct {
 	summary string // one line for berth --help
 	help    string // what berth VERB --help says beyond the summary and the flags
 	hidden  bool   // not for people
+	onMount bool   // PATH in args is that of a mount
 	noJSON  bool   // has no --json: it talks to people only
 	noData  bool   // has no --data: it touches no server's data
 	group   string // heading in berth --help
@@ -130,13 +131,17 @@ func (c *cli) printHelp() {
 			}
 		}
 	}
-	fmt.Fprint(c.stdout, "\nEvery verb has --help, and all but demo have --json. A new server: berth serve. A tour: berth demo.\n")
+	fmt.Fprint(c.stdout, "\nThe server is found by --data, or by $BERTH_URL and $BERTH_TOKEN: berth tokens makes one.\n")
+	fmt.Fprint(c.stdout, "Every verb has --help, and all but demo have --json. A new server: berth serve. A tour: berth demo.\n")
 }
 
 func (c *cli) printVerbHelp(v verb, f *flag.FlagSet) {
 	fmt.Fprintf(c.stdout, "berth %s: %s\n\nUsage: berth %s\n", v.name, v.summary, strings.TrimSpace(v.name+" "+v.args)+" [flags]")
 	if v.help != "" {
 		fmt.Fprintf(c.stdout, "\n%s\n", strings.TrimSpace(v.help))
+	}
+	if v.onMount {
+		fmt.Fprint(c.stdout, "\nPATH names a mount: its path, with its host name before it if it has one, or its ID.\n")
 	}
 	fmt.Fprint(c.stdout, "\nFlags:\n")
 	tw := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)

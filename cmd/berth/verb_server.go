@@ -18,7 +18,9 @@ var serverVerbs = []verb{
 	{name: "serve", group: groupServer, summary: "run the server", setup: setupServe,
 		help: "The data folder is made when it isn't there. Its startup file, startup.toml, holds what must be known before the\nstore is open: the addresses of site and console, and how much is logged. Flags win over the file."},
 	{name: "demo", group: groupServer, summary: "run a server with two example packages, for a tour", noJSON: true, noData: true, setup: setupDemo},
-	{name: "restore", args: "FILE", group: groupServer, summary: "make a data folder from a backup", setup: setupRestore},
+	{name: "restore", args: "FILE", group: groupServer, summary: "make a data folder from a backup",
+		help:  "--data names the new folder. Put secret.key there too, which no backup holds.",
+		setup: setupRestore},
 	{name: "version", group: groupServer, summary: "print the version", noData: true, setup: setupVersion},
 	{name: compileVerb, hidden: true, noJSON: true, noData: true, summary: "compile a module from standard input", setup: setupCompile},
 }
