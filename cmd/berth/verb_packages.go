@@ -30,14 +30,18 @@ func setupInstall(c *cli, _ *flag.FlagSet) func(context.Context, []string) error
 			return err
 		}
 		var all []api.Installed
+		var failed error // at the first fault no more is tried; what was installed stays
 		for _, source := range args {
 			installed, err := c.install(ctx, cl, source)
-			if err != nil {
-				return err
+			if failed = err; failed != nil {
+				break
 			}
 			all = append(all, installed)
 		}
-		return c.print(all, func(w io.Writer) {
+		if len(all) == 0 {
+			return failed
+		}
+		err = c.print(all, func(w io.Writer) {
 			for _, in := range all {
 				if len(in.Added) == 0 {
 					fmt.Fprintf(w, "%s@%s was installed already\n", in.Package.Package, in.Package.Version)
@@ -47,6 +51,7 @@ func setupInstall(c *cli, _ *flag.FlagSet) func(context.Context, []string) error
 				}
 			}
 		})
+		return errors.Join(err, failed)
 	}
 }
 
