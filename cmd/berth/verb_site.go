@@ -245,8 +245,11 @@ func policyName(p api.BetaPolicy) string {
 }
 
 func setupDisable(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	why := f.String("why", "disabled by the owner", "why, for whoever looks at the mount and for the history")
+	why := f.String("why", "disabled by the owner", "`text` that says why, for whoever looks at the mount and for the history")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
+		if *why == "" {
+			return &usageError{message: "a mount is disabled for a reason: --why must not be empty"}
+		}
 		return c.setDisabled(ctx, cl, m, *why)
 	})
 }
@@ -258,14 +261,15 @@ func setupEnable(c *cli, _ *flag.FlagSet) func(context.Context, []string) error 
 }
 
 func (c *cli) setDisabled(ctx context.Context, cl *client.Client, m api.Mount, reason string) error {
-	if err := cl.Call(ctx, http.MethodPatch, "/mounts/"+m.ID, nil, api.MountChange{Disabled: reason}, &m); err != nil {
+	var now api.Mount // a new one: decoding leaves alone what the answer doesn't name
+	if err := cl.Call(ctx, http.MethodPatch, "/mounts/"+m.ID, nil, api.MountChange{Disabled: reason}, &now); err != nil {
 		return err
 	}
-	return c.print(m, func(w io.Writer) {
-		if m.Disabled != "" {
-			fmt.Fprintf(w, "%s answers 503: %s\n", m.Host+m.Path, m.Disabled)
+	return c.print(now, func(w io.Writer) {
+		if now.Disabled != "" {
+			fmt.Fprintf(w, "%s%s answers 503: %s\n", now.Host, now.Path, now.Disabled)
 		} else {
-			fmt.Fprintf(w, "%s answers again\n", m.Host+m.Path)
+			fmt.Fprintf(w, "%s%s answers again\n", now.Host, now.Path)
 		}
 	})
 }
