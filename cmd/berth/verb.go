@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/berth-host/berth/cmd/berth/client"
 	"github.com/berth-host/berth/host/console"
@@ -22,6 +23,9 @@ type verb struct {
 	summary string // one line for berth --help
 	help    string // what berth VERB --help says beyond the summary and the flags
 	hidden  bool   // not for people
+	onMount bool   // PATH in args is that of a mount
+	noJSON  bool   // has no --json: it talks to people only
+	noData  bool   // has no --data: it touches no server's data
 	group   string // heading in berth --help
 	// setup declares the flags and returns what runs once they are parsed.
 	setup func(c *cli, f *flag.FlagSet) func(ctx context.Context, args []string) error
@@ -65,8 +69,12 @@ func (c *cli) dispatch(ctx context.Context, args []string) error {
 func (c *cli) runVerb(ctx context.Context, v verb, args []string) error {
 	f := flag.NewFlagSet(v.name, flag.ContinueOnError)
 	f.SetOutput(io.Discard)
-	f.BoolVar(&c.json, "json", false, "print JSON")
-	f.StringVar(&c.data, "data", defaultData(), "data folder of the server ($BERTH_DATA)")
+	if !v.noJSON {
+		f.BoolVar(&c.json, "json", false, "print JSON")
+	}
+	if !v.noData {
+		f.StringVar(&c.data, "data", defaultData(), "data `folder` of the server ($BERTH_DATA)")
+	}
 	do := v.setup(c, f)
 	positional, err := parseFlags(f, args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -74,10 +82,18 @@ func (c *cli) runVerb(ctx context.Context, v verb, args []string) error {
 		return nil
 	}
 	if err != nil {
-		return &usageError{message: err.Error(), hint: "berth " + v.name + " --help"}
+		return &usageError{message: flagWords.Replace(err.Error()), hint: "berth " + v.name + " --help"}
 	}
 	return do(ctx, positional)
 }
+
+// flagWords turn errors of package flag, which knows one dash, into ours.
+var flagWords = strings.NewReplacer(
+	"flag provided but not defined: -", "there is no flag --",
+	"flag needs an argument: -", "a value is missing after --",
+	"for flag -", "for --",
+	"for -", "for --",
+)
 
 // parseFlags lets flags stand before, between and after the other arguments;
 // after "--" there are no more flags.
@@ -115,7 +131,8 @@ func (c *cli) printHelp() {
 			}
 		}
 	}
-	fmt.Fprint(c.stdout, "\nEvery verb has --help and --json. A new server: berth serve. A tour: berth demo.\n")
+	fmt.Fprint(c.stdout, "\nThe server is found by --data, or by $BERTH_URL and $BERTH_TOKEN: berth tokens makes one.\n")
+	fmt.Fprint(c.stdout, "Every verb has --help, and all but demo have --json. A new server: berth serve. A tour: berth demo.\n")
 }
 
 func (c *cli) printVerbHelp(v verb, f *flag.FlagSet) {
@@ -123,9 +140,26 @@ func (c *cli) printVerbHelp(v verb, f *flag.FlagSet) {
 	if v.help != "" {
 		fmt.Fprintf(c.stdout, "\n%s\n", strings.TrimSpace(v.help))
 	}
+	if v.onMount {
+		fmt.Fprint(c.stdout, "\nPATH names a mount: its path, with its host name before it if it has one, or its ID.\n")
+	}
 	fmt.Fprint(c.stdout, "\nFlags:\n")
-	f.SetOutput(c.stdout)
-	f.PrintDefaults()
+	tw := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	f.VisitAll(func(f *flag.Flag) {
+		value, usage := flag.UnquoteUsage(f)
+		if !slices.Contains([]string{"", "0", "false"}, f.DefValue) {
+			usage += " (default " + f.DefValue + ")"
+		}
+		fmt.Fprintf(tw, "  %s\t%s\n", strings.TrimSpace("--"+f.Name+" "+strings.ToUpper(value)), usage)
+	})
+	_ = tw.Flush() // to a terminal or buffer: an error shows at the next write
+}
+
+// given reports whether a flag stood on the command line.
+func given(f *flag.FlagSet, name string) bool {
+	found := false
+	f.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
 }
 
 // print writes a result: v as JSON with --json, else what text prints.
@@ -175,10 +209,21 @@ func hints(err error) []string {
 	return list
 }
 
+// done says that something was done that has no other result.
+func (c *cli) done(what, subject string) error {
+	return c.print(map[string]string{what: subject}, func(w io.Writer) { fmt.Fprintf(w, "%s %s\n", what, subject) })
+}
+
 // exactly returns a usage error unless there are n arguments.
 func exactly(args []string, n int, what string) error {
 	if len(args) == n {
 		return nil
+	}
+	switch len(args) {
+	case 0:
+		return &usageError{message: fmt.Sprintf("expected %s, got nothing", what)}
+	case 1:
+		return &usageError{message: fmt.Sprintf("expected %s, got one argument", what)}
 	}
 	return &usageError{message: fmt.Sprintf("expected %s, got %d arguments", what, len(args))}
 }

@@ -14,14 +14,14 @@ import (
 
 // authorVerbs work on folders and files alone.
 var authorVerbs = []verb{
-	{name: "pack", args: "DIR [FILE]", group: groupAuthor, summary: "make a package zip from a folder with a berth.toml",
+	{name: "pack", args: "DIR [FILE]", group: groupAuthor, noData: true, summary: "make a package zip from a folder with a berth.toml",
 		help:  "Without FILE, the zip is named after package and version and put into the current folder.",
 		setup: setupPack},
-	{name: "publish", args: "DIR OUT", group: groupAuthor, summary: "add a package to a folder for any static file server",
+	{name: "publish", args: "DIR OUT", group: groupAuthor, noData: true, summary: "add a package to a folder for any static file server",
 		help:  "OUT gets the zip, and its berth-index.json gets the version. Upload OUT to the package's URL as it is.",
 		setup: setupPublish},
-	{name: "retract", args: "OUT VERSION REASON", group: groupAuthor, summary: "mark a published version so that nobody newly gets it", setup: setupRetract},
-	{name: "keys", args: "new NAME", group: groupAuthor, summary: "make a key that signs indexes",
+	{name: "retract", args: "OUT VERSION REASON", group: groupAuthor, noData: true, summary: "mark a published version so that nobody newly gets it", setup: setupRetract},
+	{name: "keys", args: "new NAME", group: groupAuthor, noData: true, summary: "make a key that signs indexes",
 		help:  "NAME is the package path, or one above it. The key is written to NAME.key (mode 0600), with slashes as dots.",
 		setup: setupKeys},
 }
@@ -47,7 +47,7 @@ func setupPack(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 }
 
 func setupPublish(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	keyFile := f.String("key", "", "file of the key that signs the index")
+	keyFile := f.String("key", "", "`file` of the key that signs the index")
 	return func(ctx context.Context, args []string) error {
 		if err := exactly(args, 2, "DIR and OUT"); err != nil {
 			return err
@@ -67,7 +67,7 @@ func setupPublish(c *cli, f *flag.FlagSet) func(context.Context, []string) error
 }
 
 func setupRetract(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	keyFile := f.String("key", "", "file of the key that signs the index")
+	keyFile := f.String("key", "", "`file` of the key that signs the index")
 	return func(ctx context.Context, args []string) error {
 		if err := exactly(args, 3, "OUT, VERSION and REASON"); err != nil {
 			return err

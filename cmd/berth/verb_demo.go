@@ -23,8 +23,8 @@ import (
 )
 
 func setupDemo(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	site := f.String("site", "127.0.0.1:8080", "address of the site; port 0: any")
-	console := f.String("console", "127.0.0.1:8079", "address of the console; port 0: any")
+	site := f.String("site", "127.0.0.1:8080", "`address` of the site; port 0: any")
+	console := f.String("console", "127.0.0.1:8079", "`address` of the console; port 0: any")
 	return func(ctx context.Context, args []string) error {
 		if err := exactly(args, 0, "no arguments"); err != nil {
 			return err

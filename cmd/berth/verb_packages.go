@@ -30,14 +30,18 @@ func setupInstall(c *cli, _ *flag.FlagSet) func(context.Context, []string) error
 			return err
 		}
 		var all []api.Installed
+		var failed error // at the first fault no more is tried; what was installed stays
 		for _, source := range args {
 			installed, err := c.install(ctx, cl, source)
-			if err != nil {
-				return err
+			if failed = err; failed != nil {
+				break
 			}
 			all = append(all, installed)
 		}
-		return c.print(all, func(w io.Writer) {
+		if len(all) == 0 {
+			return failed
+		}
+		err = c.print(all, func(w io.Writer) {
 			for _, in := range all {
 				if len(in.Added) == 0 {
 					fmt.Fprintf(w, "%s@%s was installed already\n", in.Package.Package, in.Package.Version)
@@ -47,6 +51,7 @@ func setupInstall(c *cli, _ *flag.FlagSet) func(context.Context, []string) error
 				}
 			}
 		})
+		return errors.Join(err, failed)
 	}
 }
 
@@ -126,8 +131,14 @@ func setupPackages(c *cli, _ *flag.FlagSet) func(context.Context, []string) erro
 			if args[0] != "remove" || len(args) != 2 {
 				return &usageError{message: "expected nothing, or remove PACKAGE@VERSION"}
 			}
-			pkg, version, _ := strings.Cut(args[1], "@")
-			return cl.Call(ctx, http.MethodDelete, "/packages", url.Values{"package": {pkg}, "version": {version}}, nil, nil)
+			pkg, version, ok := strings.Cut(args[1], "@")
+			if !ok {
+				return &usageError{message: fmt.Sprintf("%q is not PACKAGE@VERSION", args[1]), hint: "berth packages lists what is installed"}
+			}
+			if err := cl.Call(ctx, http.MethodDelete, "/packages", url.Values{"package": {pkg}, "version": {version}}, nil, nil); err != nil {
+				return err
+			}
+			return c.done("removed", args[1])
 		}
 		var packages []api.Package
 		if err := cl.Call(ctx, http.MethodGet, "/packages", nil, nil, &packages); err != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 
 	"github.com/berth-host/berth/cmd/berth/server"
 	"github.com/berth-host/berth/host/engine"
@@ -18,19 +17,21 @@ import (
 var serverVerbs = []verb{
 	{name: "serve", group: groupServer, summary: "run the server", setup: setupServe,
 		help: "The data folder is made when it isn't there. Its startup file, startup.toml, holds what must be known before the\nstore is open: the addresses of site and console, and how much is logged. Flags win over the file."},
-	{name: "demo", group: groupServer, summary: "run a server with two example packages, for a tour", setup: setupDemo},
-	{name: "restore", args: "FILE", group: groupServer, summary: "make a data folder from a backup", setup: setupRestore},
-	{name: "version", group: groupServer, summary: "print the version", setup: setupVersion},
-	{name: compileVerb, hidden: true, summary: "compile a module from standard input", setup: setupCompile},
+	{name: "demo", group: groupServer, summary: "run a server with two example packages, for a tour", noJSON: true, noData: true, setup: setupDemo},
+	{name: "restore", args: "FILE", group: groupServer, summary: "make a data folder from a backup",
+		help:  "--data names the new folder. Put secret.key there too, which no backup holds.",
+		setup: setupRestore},
+	{name: "version", group: groupServer, summary: "print the version", noData: true, setup: setupVersion},
+	{name: compileVerb, hidden: true, noJSON: true, noData: true, summary: "compile a module from standard input", setup: setupCompile},
 }
 
 // compileVerb runs in the child process in which modules are compiled.
 const compileVerb = "compile-module"
 
 func setupServe(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	startup := f.String("startup", "", "startup file (default startup.toml in the data folder)")
-	site := f.String("site", "", "address of the site (default :8080)")
-	port := f.Int("port", 0, "port of the console on loopback (default 8079)")
+	startup := f.String("startup", "", "startup `file` (default startup.toml in the data folder)")
+	site := f.String("site", ":8080", "`address` of the site; port 0: any")
+	port := f.Int("port", 8079, "`port` of the console on loopback; 0: any")
 	return func(ctx context.Context, args []string) error {
 		if err := exactly(args, 0, "no arguments"); err != nil {
 			return err
@@ -39,10 +40,10 @@ func setupServe(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
-		if *site != "" {
+		if given(f, "site") {
 			config.Site = *site
 		}
-		if *port != 0 {
+		if given(f, "port") {
 			config.Console = fmt.Sprintf("127.0.0.1:%d", *port)
 		}
 		log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: config.LogLevel}))
@@ -50,9 +51,19 @@ func setupServe(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(c.stderr, "site     %s\nconsole  %s\ndata     %s\n", s.SiteURL(), s.ConsoleURL(), config.Data)
+		c.printStarted(s.SiteURL(), s.ConsoleURL(), config.Data)
 		return s.Run(ctx)
 	}
+}
+
+// printStarted says where the server is: among the log lines for people, and
+// alone on standard output for programs.
+func (c *cli) printStarted(site, console, data string) {
+	if c.json {
+		_ = c.print(map[string]string{"site": site, "console": console, "data": data}, nil) // the server runs, whoever listens
+		return
+	}
+	fmt.Fprintf(c.stderr, "site     %s\nconsole  %s\ndata     %s\n", site, console, data)
 }
 
 func setupCompile(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
@@ -75,10 +86,13 @@ func setupRestore(c *cli, _ *flag.FlagSet) func(context.Context, []string) error
 		}
 		defer in.Close()
 		if err := bolt.Restore(ctx, in, c.data); err != nil {
-			return &hintError{err, "restore into a folder that is not there yet: --data NEW-FOLDER"}
+			if entries, _ := os.ReadDir(c.data); len(entries) > 0 {
+				err = &hintError{err, "restore into a folder that is not there yet: --data NEW-FOLDER"}
+			}
+			return err
 		}
 		return c.print(map[string]string{"data": c.data}, func(w io.Writer) {
-			fmt.Fprintf(w, "restored into %s. If the site has secrets, put its secret.key there too; then berth serve --data %s\n", c.data, filepath.Clean(c.data))
+			fmt.Fprintf(w, "restored into %s. Put the secret.key of the old data folder there too; then berth serve --data %s\n", c.data, c.data)
 		})
 	}
 }

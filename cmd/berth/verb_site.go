@@ -6,9 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -30,27 +32,43 @@ var siteVerbs = []verb{
 	{name: "mount", args: "[PACKAGE PATH]", group: groupSite, summary: "put a package at a path of the site, or list what is mounted",
 		help:  "PACKAGE is an installed package, with @version if it is not to be the newest. It goes to the beta slot: look at it\nthere and then berth promote PATH. With --slot production visitors get it at once.",
 		setup: setupMount},
-	{name: "unmount", args: "PATH", group: groupSite, summary: "take a mount away (its data stays)", setup: setupUnmount},
-	{name: "slot", args: "PATH", group: groupSite, summary: "change what stands in a slot, its filters, or who sees the beta", setup: setupSlot},
-	{name: "disable", args: "PATH", group: groupSite, summary: "make production of a mount answer 503", setup: setupDisable},
-	{name: "enable", args: "PATH", group: groupSite, summary: "let a disabled mount answer again", setup: setupEnable},
-	{name: "beta", args: "PATH", group: groupSite, summary: "make a link to the beta view, keep or drop the data that it wrote", setup: setupBeta},
-	{name: "promote", args: "PATH", group: groupSite, summary: "show what the beta would change in production, and promote it", setup: setupPromote},
-	{name: "rollback", args: "[PATH]", group: groupSite, summary: "go back: one mount, or the whole site with --site", setup: setupRollback},
+	{name: "unmount", args: "PATH", group: groupSite, onMount: true, summary: "take a mount away (its data stays)", setup: setupUnmount},
+	{name: "slot", args: "PATH", group: groupSite, onMount: true, summary: "change what stands in a slot, its filters, or who sees the beta", setup: setupSlot},
+	{name: "disable", args: "PATH", group: groupSite, onMount: true, summary: "make production of a mount answer 503", setup: setupDisable},
+	{name: "enable", args: "PATH", group: groupSite, onMount: true, summary: "let a disabled mount answer again", setup: setupEnable},
+	{name: "beta", args: "PATH", group: groupSite, onMount: true, summary: "make a link to the beta view, keep or drop the data that it wrote",
+		help:  "Your own link shows the beta of every mount. One with --share shows that of PATH to whoever has it, if the policy of\nthe mount lets links in: berth slot PATH --policy link.",
+		setup: setupBeta},
+	{name: "promote", args: "PATH", group: groupSite, onMount: true, summary: "show what the beta would change in production, and promote it", setup: setupPromote},
+	{name: "rollback", args: "[PATH]", group: groupSite, onMount: true, summary: "go back: one mount, or the whole site with --site",
+		help:  "Going back makes a new revision. A mount that was taken away is named by its ID, or comes back with\nthe whole site.",
+		setup: setupRollback},
 	{name: "history", group: groupSite, summary: "list the revisions of the site: who, when, why", setup: setupHistory},
-	{name: "diff", args: "[FROM [TO]]", group: groupSite, summary: "show what changed between two revisions", setup: setupDiff},
-	{name: "config", args: "[PATH] [KEY=VALUE...]", group: groupSite, summary: "show or set configuration",
-		help:  "Values are set at the slot of PATH, or with --level mount or package for all that inherit from there. Without PATH,\nshared values of the whole site are meant. A secret is read from standard input with KEY=- and is never shown.",
+	{name: "diff", args: "[FROM [TO]]", group: groupSite, summary: "show what changed between two revisions",
+		help:  "FROM and TO are numbers of revisions. Without TO, the newest is meant; without both, what the newest changed is shown.",
+		setup: setupDiff},
+	{name: "config", args: "[PATH] [KEY=VALUE...]", group: groupSite, onMount: true, summary: "show or set configuration",
+		help:  "Values are set at the slot of PATH, or with --level mount or package for all that inherit from there. Without PATH,\nshared values of the whole site are meant, or with --package all uses of that package, mounted or not. A secret\nis read from standard input with KEY=- and is never shown.",
 		setup: setupConfig},
-	{name: "grants", args: "PATH", group: groupSite, summary: "show, give or take permissions", setup: setupGrants},
-	{name: "data", args: "PATH [list|get KEY|put KEY VALUE|delete KEY]", group: groupSite, summary: "look at or change the data that a package stores", setup: setupData},
-	{name: "logs", args: "PATH", group: groupSite, summary: "show the log of what stands in a slot", setup: setupLogs},
+	{name: "grants", args: "PATH", group: groupSite, onMount: true, summary: "show, give or take permissions", setup: setupGrants},
+	{name: "data", args: "PATH [list|get KEY|put KEY VALUE|delete KEY]", group: groupSite, onMount: true, summary: "look at or change the data that a package stores",
+		help:  "With --json, values are in base64.",
+		setup: setupData},
+	{name: "logs", args: "PATH", group: groupSite, onMount: true, summary: "show the log of what stands in a slot",
+		help:  "With --json, each line is an object.",
+		setup: setupLogs},
 	{name: "top", group: groupSite, summary: "show requests, instances and memory of each slot", setup: setupTop},
 	{name: "jobs", args: "[ID | cancel ID]", group: groupSite, summary: "list long actions, watch one again, or cancel one", setup: setupJobs},
 	{name: "settings", group: groupSite, summary: "show or change where packages may come from", setup: setupSettings},
-	{name: "tokens", args: "[new NAME | revoke ID]", group: groupSite, summary: "list, make and revoke API tokens", setup: setupTokens},
-	{name: "backup", args: "FILE", group: groupSite, summary: "write a copy of everything the server remembers to a file", setup: setupBackup},
-	{name: "check", group: groupSite, summary: "read everything stored and report damage", setup: setupCheck},
+	{name: "tokens", args: "[new NAME | revoke ID]", group: groupSite, summary: "list, make and revoke API tokens",
+		help:  "A token with the scope read looks at the site, one with deploy changes it, and one with admin does everything.",
+		setup: setupTokens},
+	{name: "backup", args: "FILE", group: groupSite, summary: "write a copy of everything the server remembers to a file",
+		help:  "The server goes on running meanwhile. The backup doesn't hold secret.key of the data folder: keep a copy elsewhere.",
+		setup: setupBackup},
+	{name: "check", group: groupSite, summary: "read everything stored and report damage",
+		help:  "The exit status is 1 if something is damaged.",
+		setup: setupCheck},
 }
 
 // mounted finds the mount that an argument names: PATH, HOST/PATH or an ID.
@@ -92,7 +110,7 @@ func (c *cli) table(w io.Writer, header string, rows func(row func(cells ...any)
 			if i > 0 {
 				fmt.Fprint(tw, "\t")
 			}
-			fmt.Fprint(tw, cell)
+			fmt.Fprint(tw, cmp.Or(fmt.Sprint(cell), "-")) // an empty cell at the end would leave spaces
 		}
 		fmt.Fprintln(tw)
 	})
@@ -122,14 +140,22 @@ func (c *cli) printSite(site api.Site) error {
 		if site.Open {
 			state = "OPEN"
 		}
-		fmt.Fprintf(w, "%s at %s, revision %d: %d mounts, %d packages\n", state, site.URL, site.Revision, site.Mounts, site.Packages)
+		fmt.Fprintf(w, "%s at %s, revision %d: %s, %s\n", state, site.URL, site.Revision, count(site.Mounts, "mount"), count(site.Packages, "package"))
 	})
+}
+
+// count writes a number of things for people.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func setupOpen(open bool) func(*cli, *flag.FlagSet) func(context.Context, []string) error {
 	return func(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-		host := f.String("host", "", "also set the host name of the site")
-		why := f.String("why", "", "why, for the history")
+		host := f.String("host", "", "also set the host `name` of the site")
+		why := f.String("why", "", "`text` for the history that says why")
 		return func(ctx context.Context, args []string) error {
 			if err := exactly(args, 0, "no arguments"); err != nil {
 				return err
@@ -152,10 +178,10 @@ func setupOpen(open bool) func(*cli, *flag.FlagSet) func(context.Context, []stri
 }
 
 func setupMount(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	slot := f.String("slot", "beta", "beta or production")
-	host := f.String("host", "", "host name that the path belongs to; none: every one")
-	grant := listFlag(f, "grant", "give a permission that the package asks for: all, data or fetch:HOST (may be repeated)")
-	why := f.String("why", "", "why, for the history")
+	slot := f.String("slot", "beta", "which `slot`: beta or production")
+	host := f.String("host", "", "host `name` that the path belongs to; none: every one")
+	grant := listFlag(f, "grant", "give a `permission` that the package asks for: all, data or fetch:HOST (may be repeated)")
+	why := f.String("why", "", "`text` for the history that says why")
 	return func(ctx context.Context, args []string) error {
 		cl, err := c.client()
 		if err != nil {
@@ -194,15 +220,11 @@ func (c *cli) listMounts(ctx context.Context, cl *client.Client) error {
 		}
 		c.table(w, "PATH PRODUCTION BETA SEEN-BY", func(row func(...any)) {
 			for _, m := range mounts {
-				policy := m.BetaPolicy.Mode
-				if m.BetaPolicy.Percent > 0 {
-					policy = fmt.Sprintf("%s %d%%", policy, m.BetaPolicy.Percent)
-				}
 				production := deploymentName(m.Production)
 				if m.Disabled != "" {
 					production += " (disabled: " + m.Disabled + ")"
 				}
-				row(m.Host+m.Path, production, deploymentName(m.Beta), policy)
+				row(m.Host+m.Path, production, deploymentName(m.Beta), policyName(m.BetaPolicy))
 			}
 		})
 	})
@@ -215,9 +237,19 @@ func deploymentName(d *api.Deployment) string {
 	return d.Package + "@" + d.Version
 }
 
+func policyName(p api.BetaPolicy) string {
+	if p.Percent > 0 {
+		return fmt.Sprintf("%s %d%%", p.Mode, p.Percent)
+	}
+	return p.Mode
+}
+
 func setupDisable(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	why := f.String("why", "disabled by the owner", "why, for whoever looks at the mount and for the history")
+	why := f.String("why", "disabled by the owner", "`text` that says why, for whoever looks at the mount and for the history")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
+		if *why == "" {
+			return &usageError{message: "a mount is disabled for a reason: --why must not be empty"}
+		}
 		return c.setDisabled(ctx, cl, m, *why)
 	})
 }
@@ -229,20 +261,21 @@ func setupEnable(c *cli, _ *flag.FlagSet) func(context.Context, []string) error 
 }
 
 func (c *cli) setDisabled(ctx context.Context, cl *client.Client, m api.Mount, reason string) error {
-	if err := cl.Call(ctx, http.MethodPatch, "/mounts/"+m.ID, nil, api.MountChange{Disabled: reason}, &m); err != nil {
+	var now api.Mount // a new one: decoding leaves alone what the answer doesn't name
+	if err := cl.Call(ctx, http.MethodPatch, "/mounts/"+m.ID, nil, api.MountChange{Disabled: reason}, &now); err != nil {
 		return err
 	}
-	return c.print(m, func(w io.Writer) {
-		if m.Disabled != "" {
-			fmt.Fprintf(w, "%s answers 503: %s\n", m.Host+m.Path, m.Disabled)
+	return c.print(now, func(w io.Writer) {
+		if now.Disabled != "" {
+			fmt.Fprintf(w, "%s%s answers 503: %s\n", now.Host, now.Path, now.Disabled)
 		} else {
-			fmt.Fprintf(w, "%s answers again\n", m.Host+m.Path)
+			fmt.Fprintf(w, "%s%s answers again\n", now.Host, now.Path)
 		}
 	})
 }
 
 func setupUnmount(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	why := f.String("why", "", "why, for the history")
+	why := f.String("why", "", "`text` for the history that says why")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
 		var rev api.Revision
 		if err := cl.Call(ctx, http.MethodDelete, "/mounts/"+m.ID, url.Values{"why": {*why}}, nil, &rev); err != nil {
@@ -257,40 +290,68 @@ func (c *cli) printRevision(rev api.Revision) error {
 }
 
 func setupSlot(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	slot := f.String("slot", "beta", "beta or production")
-	pkg := f.String("package", "", "put this package there")
-	filters := listFlag(f, "filter", "a filter before the handler (may be repeated; requests pass them in this order)")
-	grant := listFlag(f, "grant", "give a permission that the package asks for")
+	slot := f.String("slot", "beta", "which `slot`: beta or production")
+	pkg := f.String("package", "", "put this `package` there")
+	filters := listFlag(f, "filter", "`package` that filters before the handler (may be repeated; requests pass them in this order; '': none)")
+	grant := listFlag(f, "grant", "give a `permission` that the package asks for: all, data or fetch:HOST (may be repeated)")
 	empty := f.Bool("clear", false, "empty the slot")
-	policy := f.String("policy", "", "who sees the beta: off, owner, link, everyone or share")
-	percent := f.Int("percent", 0, "share of production's visitors for --policy share")
-	why := f.String("why", "", "why, for the history")
+	policy := f.String("policy", "", "`who` sees the beta: off, owner, link, everyone or share")
+	percent := f.Int("percent", 0, "`percent` of production's visitors, for --policy share")
+	why := f.String("why", "", "`text` for the history that says why")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
 		path := "/mounts/" + m.ID + "/slots/" + *slot
+		if err := oneChange(f); err != nil {
+			return err
+		}
+		now := m
+		change := func(method, path string, query url.Values, in any) error {
+			now = api.Mount{} // decoding leaves alone what the answer doesn't name
+			return cl.Call(ctx, method, path, query, in, &now)
+		}
 		switch {
 		case *policy != "":
 			in := api.PolicyRequest{Mode: *policy, Percent: *percent}
-			if err := cl.Call(ctx, http.MethodPut, "/mounts/"+m.ID+"/policy", nil, in, &m); err != nil {
+			if err := change(http.MethodPut, "/mounts/"+m.ID+"/policy", nil, in); err != nil {
 				return err
 			}
 		case *empty:
-			if err := cl.Call(ctx, http.MethodDelete, path, url.Values{"why": {*why}}, nil, &m); err != nil {
+			if err := change(http.MethodDelete, path, url.Values{"why": {*why}}, nil); err != nil {
 				return err
 			}
 		case *pkg != "" || len(*filters) > 0:
 			in := api.SlotRequest{Package: *pkg, Filters: *filters, Grants: *grant, Why: *why}
-			if err := cl.Call(ctx, http.MethodPut, path, nil, in, &m); err != nil {
+			if err := change(http.MethodPut, path, nil, in); err != nil {
 				return err
 			}
 		}
-		return c.print(m, func(w io.Writer) {
-			fmt.Fprintf(w, "%s%s\n  production  %s\n  beta        %s, seen by %s\n", m.Host, m.Path, deploymentName(m.Production), deploymentName(m.Beta), m.BetaPolicy.Mode)
+		return c.print(now, func(w io.Writer) {
+			fmt.Fprintf(w, "%s%s\n  production  %s\n  beta        %s, seen by %s\n", now.Host, now.Path, deploymentName(now.Production), deploymentName(now.Beta), policyName(now.BetaPolicy))
 		})
 	})
 }
 
+// oneChange makes sure that no flag of berth slot is left out of account: who
+// sees the beta, what stands in a slot, and emptying it are three changes.
+func oneChange(f *flag.FlagSet) error {
+	put := given(f, "package") || given(f, "filter")
+	for _, wrong := range []struct {
+		is      bool
+		message string
+	}{
+		{given(f, "policy") && put, "--policy is a change of its own: say --package and --filter in another command"},
+		{given(f, "clear") && (put || given(f, "policy")), "--clear goes with no other change"},
+		{given(f, "percent") && !given(f, "policy"), "--percent belongs to --policy share"},
+		{given(f, "grant") && !put, "--grant goes with --package; berth grants PATH --give changes what stands there"},
+	} {
+		if wrong.is {
+			return &usageError{message: wrong.message, hint: "berth slot --help"}
+		}
+	}
+	return nil
+}
+
 func setupBeta(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	hours := f.Int("hours", 24, "how long the link works")
+	hours := f.Int("hours", 24, "how many `hours` the link works")
 	keep := f.Bool("keep-data", false, "move what the beta wrote into production's data")
 	drop := f.Bool("drop-data", false, "forget what the beta wrote")
 	share := f.Bool("share", false, "make a link for others, for this mount only")
@@ -299,26 +360,50 @@ func setupBeta(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 			if *keep && *drop {
 				return &usageError{message: "--keep-data and --drop-data exclude each other"}
 			}
-			return cl.Call(ctx, http.MethodPost, "/mounts/"+m.ID+"/beta-data", nil, api.BetaData{Keep: *keep}, nil)
+			if err := cl.Call(ctx, http.MethodPost, "/mounts/"+m.ID+"/beta-data", nil, api.BetaData{Keep: *keep}, nil); err != nil {
+				return err
+			}
+			return c.print(map[string]any{"mount": m.ID, "kept": *keep}, func(w io.Writer) {
+				if *keep {
+					fmt.Fprintf(w, "what the beta of %s%s wrote is production's now\n", m.Host, m.Path)
+				} else {
+					fmt.Fprintf(w, "what the beta of %s%s wrote is forgotten\n", m.Host, m.Path)
+				}
+			})
 		}
 		in := api.BetaLinkRequest{Hours: *hours}
 		if *share {
 			in.Mount = m.ID
 		}
 		var link api.BetaLink
-		if err := cl.Call(ctx, http.MethodPost, "/beta-links", nil, in, &link); err != nil {
+		err := cl.Call(ctx, http.MethodPost, "/beta-links", nil, in, &link)
+		if err != nil {
 			return err
 		}
-		link.URL = strings.Replace(link.URL, "/?", m.Path+"?", 1)
+		if link.URL, err = onPath(link.URL, m); err != nil {
+			return err
+		}
 		return c.print(link, func(w io.Writer) {
 			fmt.Fprintf(w, "%s\nopen it in a browser; it works until %s\n", link.URL, link.Expires.Local().Format("2006-01-02 15:04"))
 		})
 	})
 }
 
+// onPath makes a link to the site one to a mount, on its host if it has one.
+func onPath(link string, m api.Mount) (string, error) {
+	u, err := url.Parse(link)
+	if err != nil {
+		return "", fmt.Errorf("read the server's answer: %w", err)
+	}
+	if u.Path = m.Path; m.Host != "" {
+		u.Host = net.JoinHostPort(m.Host, u.Port())
+	}
+	return u.String(), nil
+}
+
 func setupPromote(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	show := f.Bool("show", false, "only show what would change")
-	why := f.String("why", "", "why, for the history")
+	why := f.String("why", "", "`text` for the history that says why")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
 		var diff api.Diff
 		if err := cl.Call(ctx, http.MethodGet, "/mounts/"+m.ID+"/promotion", nil, nil, &diff); err != nil {
@@ -342,8 +427,8 @@ func setupPromote(c *cli, f *flag.FlagSet) func(context.Context, []string) error
 
 func setupRollback(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	site := f.Bool("site", false, "the whole site")
-	to := f.Uint64("to", 0, "number of the revision to go back to; 0: before the last change")
-	why := f.String("why", "", "why, for the history")
+	to := f.Uint64("to", 0, "`number` of the revision to go back to; 0: before the last change")
+	why := f.String("why", "", "`text` for the history that says why")
 	return func(ctx context.Context, args []string) error {
 		if *site == (len(args) == 1) || len(args) > 1 {
 			return &usageError{message: "say which mount is to go back, or --site for everything"}
@@ -378,7 +463,7 @@ func mountedEver(ctx context.Context, cl *client.Client, arg string) (string, er
 }
 
 func setupHistory(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	limit := f.Int("limit", 20, "how many revisions")
+	limit := f.Int("limit", 20, "`number` of revisions")
 	return func(ctx context.Context, args []string) error {
 		if err := exactly(args, 0, "no arguments"); err != nil {
 			return err
@@ -416,9 +501,13 @@ func setupDiff(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 		}
 		query := url.Values{}
 		for i, name := range []string{"from", "to"} {
-			if i < len(args) {
-				query.Set(name, args[i])
+			if i >= len(args) {
+				break
 			}
+			if _, err := strconv.ParseUint(args[i], 10, 64); err != nil {
+				return &usageError{message: fmt.Sprintf("%q is not the number of a revision", args[i]), hint: "berth history lists the revisions"}
+			}
+			query.Set(name, args[i])
 		}
 		var diff api.Diff
 		if err := cl.Call(ctx, http.MethodGet, "/diff", query, nil, &diff); err != nil {
@@ -453,11 +542,11 @@ func setupWhy(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 }
 
 func setupGrants(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	slot := f.String("slot", "beta", "beta or production")
-	pkg := f.String("package", "", "a dependency or filter, if not the slot's own package")
-	give := listFlag(f, "give", "give a permission: all, data or fetch:HOST (may be repeated)")
-	take := listFlag(f, "take", "take a permission away (may be repeated)")
-	why := f.String("why", "", "why, for the history")
+	slot := f.String("slot", "beta", "which `slot`: beta or production")
+	pkg := f.String("package", "", "a dependency or filter, if not the slot's own `package`")
+	give := listFlag(f, "give", "give a `permission`: all, data or fetch:HOST (may be repeated)")
+	take := listFlag(f, "take", "take a `permission` away (may be repeated)")
+	why := f.String("why", "", "`text` for the history that says why")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
 		path := "/mounts/" + m.ID + "/slots/" + *slot + "/grants"
 		if len(*give)+len(*take) > 0 {

@@ -8,9 +8,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/berth-host/berth/cmd/berth/api"
@@ -18,11 +21,11 @@ import (
 )
 
 func setupConfig(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	slot := f.String("slot", "beta", "beta or production")
-	level := f.String("level", "slot", "where values are set: slot, mount or package")
-	pkg := f.String("package", "", "a dependency or filter, if not the slot's own package")
-	unset := listFlag(f, "unset", "take a value away (may be repeated)")
-	why := f.String("why", "", "why, for the history")
+	slot := f.String("slot", "beta", "which `slot`: beta or production")
+	level := f.String("level", "slot", "where values are set, the `level`: slot, mount or package")
+	pkg := f.String("package", "", "a dependency or filter, if not the slot's own `package`")
+	unset := listFlag(f, "unset", "take the value of a `key` away (may be repeated)")
+	why := f.String("why", "", "`text` for the history that says why")
 	return func(ctx context.Context, args []string) error {
 		cl, err := c.client()
 		if err != nil {
@@ -30,7 +33,17 @@ func setupConfig(c *cli, f *flag.FlagSet) func(context.Context, []string) error 
 		}
 		change := api.ConfigChange{Level: "site", Unset: *unset, Why: *why}
 		query := url.Values{}
-		if len(args) > 0 && !strings.Contains(args[0], "=") {
+		if len(args) == 0 || strings.Contains(args[0], "=") {
+			for _, name := range []string{"slot", "level"} {
+				if given(f, name) {
+					return &usageError{message: fmt.Sprintf("--%s needs a PATH: without one, shared values of the whole site are meant, or all uses of --package", name)}
+				}
+			}
+			if *pkg != "" {
+				change.Level, change.Package = "package", *pkg
+				query = url.Values{"package": {*pkg}}
+			}
+		} else {
 			m, err := mounted(ctx, cl, args[0])
 			if err != nil {
 				return err
@@ -105,9 +118,9 @@ func (c *cli) printConfig(w io.Writer, values []api.ConfigValue) {
 }
 
 func setupData(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	slot := f.String("slot", "production", "beta or production")
-	pkg := f.String("package", "", "a dependency or filter, if not the slot's own package")
-	prefix := f.String("prefix", "", "only keys that start with this")
+	slot := f.String("slot", "production", "which `slot`: beta or production")
+	pkg := f.String("package", "", "a dependency or filter, if not the slot's own `package`")
+	prefix := f.String("prefix", "", "only keys that start with this `prefix`")
 	return func(ctx context.Context, args []string) error {
 		if len(args) == 0 {
 			return exactly(args, 1, "a PATH")
@@ -134,10 +147,16 @@ func setupData(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 			return c.print(entry, func(w io.Writer) { _, _ = w.Write(entry.Value) })
 		case len(args) == 3 && args[0] == "put":
 			in := api.DataWrite{Mount: m.ID, Slot: *slot, Package: *pkg, Key: args[1], Value: []byte(args[2])}
-			return cl.Call(ctx, http.MethodPut, "/data/entry", nil, in, nil)
+			if err := cl.Call(ctx, http.MethodPut, "/data/entry", nil, in, nil); err != nil {
+				return err
+			}
+			return c.done("stored", in.Key)
 		case len(args) == 2 && args[0] == "delete":
 			query.Set("key", args[1])
-			return cl.Call(ctx, http.MethodDelete, "/data/entry", query, nil, nil)
+			if err := cl.Call(ctx, http.MethodDelete, "/data/entry", query, nil, nil); err != nil {
+				return err
+			}
+			return c.done("deleted", args[1])
 		}
 		return &usageError{message: "expected PATH and list, get KEY, put KEY VALUE or delete KEY"}
 	}
@@ -175,7 +194,7 @@ func excerpt(b []byte) string {
 }
 
 func setupLogs(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	slot := f.String("slot", "production", "beta or production")
+	slot := f.String("slot", "production", "which `slot`: beta or production")
 	follow := f.Bool("follow", false, "wait for more")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
 		query := url.Values{"mount": {m.ID}, "slot": {*slot}, "follow": {fmt.Sprint(*follow)}}
@@ -231,9 +250,9 @@ func setupTop(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 }
 
 func setupSettings(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	mirror := listFlag(f, "mirror", "PREFIX=URL: fetch packages whose names start with PREFIX from URL (PREFIX= removes it)")
-	allow := listFlag(f, "allow", "allow an origin though it is plain HTTP or private, such as http://127.0.0.1:9000")
-	forbid := listFlag(f, "forbid", "take back --allow")
+	mirror := listFlag(f, "mirror", "`PREFIX=URL`: fetch packages whose names start with PREFIX from URL (PREFIX= removes it)")
+	allow := listFlag(f, "allow", "allow an `origin` though it is plain HTTP or private, such as http://127.0.0.1:9000")
+	forbid := listFlag(f, "forbid", "take back --allow of an `origin`")
 	return func(ctx context.Context, args []string) error {
 		if err := exactly(args, 0, "no arguments"); err != nil {
 			return err
@@ -255,19 +274,22 @@ func setupSettings(c *cli, f *flag.FlagSet) func(context.Context, []string) erro
 			return err
 		}
 		return c.print(settings, func(w io.Writer) {
-			for prefix, base := range settings.Mirrors {
-				fmt.Fprintf(w, "mirror  %s → %s\n", prefix, base)
+			for _, prefix := range slices.Sorted(maps.Keys(settings.Mirrors)) {
+				fmt.Fprintf(w, "mirror  %s → %s\n", prefix, settings.Mirrors[prefix])
 			}
 			for _, origin := range settings.Origins {
 				fmt.Fprintf(w, "allowed %s\n", origin)
+			}
+			if len(settings.Mirrors)+len(settings.Origins) == 0 {
+				fmt.Fprintln(w, "packages come from where their names say, by https only; --mirror and --allow add exceptions")
 			}
 		})
 	}
 }
 
 func setupTokens(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	scope := f.String("scope", "deploy", "what the token allows: read, deploy or admin")
-	days := f.Int("days", 90, "days until it expires; 0: never")
+	scope := f.String("scope", "deploy", "what the token allows, its `scope`: read, deploy or admin")
+	days := f.Int("days", 90, "`days` until it expires; 0: never")
 	return func(ctx context.Context, args []string) error {
 		cl, err := c.client()
 		if err != nil {
@@ -295,7 +317,10 @@ func setupTokens(c *cli, f *flag.FlagSet) func(context.Context, []string) error 
 				fmt.Fprintf(w, "%s\nthis is shown once; it expires: %s\n", token.Text, expiry(token))
 			})
 		case len(args) == 2 && args[0] == "revoke":
-			return cl.Call(ctx, http.MethodDelete, "/tokens/"+args[1], nil, nil, nil)
+			if err := cl.Call(ctx, http.MethodDelete, "/tokens/"+url.PathEscape(args[1]), nil, nil, nil); err != nil {
+				return err
+			}
+			return c.done("revoked", args[1])
 		}
 		return &usageError{message: "expected nothing, new NAME or revoke ID"}
 	}
@@ -323,6 +348,9 @@ func setupBackup(c *cli, _ *flag.FlagSet) func(context.Context, []string) error 
 		}
 		defer resp.Body.Close()
 		f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) {
+			return &hintError{err, "name a new file: no backup is written over"}
+		}
 		if err != nil {
 			return err
 		}

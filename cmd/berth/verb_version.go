@@ -12,7 +12,10 @@ import (
 )
 
 func setupVersion(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
-	return func(context.Context, []string) error {
+	return func(_ context.Context, args []string) error {
+		if err := exactly(args, 0, "no arguments"); err != nil {
+			return err
+		}
 		version := "devel"
 		if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
 			version = info.Main.Version

@@ -40,7 +40,7 @@ type Package struct {
 	License      string                `json:"license"`
 	Homepage     string                `json:"homepage,omitempty"`
 	Source       string                `json:"source"`           // where it came from
-	Signer       string                `json:"signer,omitempty"` // name of the key that signed its index
+	Signer       string                `json:"signer,omitempty"` // the key that signed its index, as berth keys new prints it
 	H1           string                `json:"h1"`
 	Size         int64                 `json:"size"` // bytes
 	Installed    time.Time             `json:"installed"`
@@ -201,8 +201,8 @@ type Page struct {
 
 // DiffRequest compares two revisions.
 type DiffRequest struct {
-	From uint64 `query:"from"`
-	To   uint64 `query:"to"` // 0: the head
+	From string `query:"from"` // number; "": the one before To. A number can't say this: 0 is the empty site
+	To   uint64 `query:"to"`   // 0: the head
 }
 
 // Diff says what differs. Text is for people; Diff is the same for programs.
@@ -211,10 +211,12 @@ type Diff struct {
 	Diff json.RawMessage `json:"diff"`
 }
 
-// ConfigRequest asks for the configuration of a mount's slot.
+// ConfigRequest asks for the configuration of a mount's slot, of an installed
+// package wherever it is mounted, or without either for the site's shared values.
 type ConfigRequest struct {
-	Mount string `query:"mount"`
-	Slot  string `query:"slot"`
+	Mount   string `query:"mount"`
+	Slot    string `query:"slot"`
+	Package string `query:"package"` // package or package@version, without a mount
 }
 
 // ConfigValue is one value of a package's configuration.
@@ -236,7 +238,7 @@ type ConfigChange struct {
 	Level   string                     `json:"level"` // "site", "package", "mount" or "slot"
 	Mount   string                     `json:"mount,omitempty"`
 	Slot    string                     `json:"slot,omitempty"`
-	Package string                     `json:"package,omitempty"` // "" for the slot's own; not for the level "site"
+	Package string                     `json:"package,omitempty"` // "" for the slot's own; not for the level "site"; alone, package or package@version for the level "package"
 	Set     map[string]json.RawMessage `json:"set,omitempty"`     // a JSON string is also read as the type that the schema wants
 	Unset   []string                   `json:"unset,omitempty"`
 	Why     string                     `json:"why,omitempty"`

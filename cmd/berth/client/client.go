@@ -138,7 +138,8 @@ func (c *Client) Follow(ctx context.Context, job console.Job, progress func(cons
 	for job.State == console.JobRunning {
 		progress(job)
 		query := url.Values{"after": {fmt.Sprint(job.Version)}}
-		err := c.Call(ctx, http.MethodGet, "/jobs/"+job.ID, query, nil, &job)
+		var now console.Job // a new one: decoding leaves alone what the answer doesn't name
+		err := c.Call(ctx, http.MethodGet, "/jobs/"+job.ID, query, nil, &now)
 		if e := (*console.Error)(nil); errors.As(err, &e) && e.Code == "no_server" && failures < followRetries {
 			failures++
 			time.Sleep(followPause)
@@ -147,7 +148,7 @@ func (c *Client) Follow(ctx context.Context, job console.Job, progress func(cons
 		if err != nil {
 			return job, err
 		}
-		failures = 0
+		job, failures = now, 0
 	}
 	progress(job)
 	return job, nil

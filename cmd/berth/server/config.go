@@ -16,14 +16,19 @@ import (
 
 func (s *Server) configRoutes() []console.Route {
 	return []console.Route{
-		console.Action("GET", "/config", console.ScopeRead, "Configuration of a slot, or the shared values of the site", s.getConfig),
+		console.Action("GET", "/config", console.ScopeRead, "Configuration of a slot or a package, or the shared values of the site", s.getConfig),
 		console.Action("PATCH", "/config", console.ScopeDeploy, "Set and unset values at one level", s.changeConfig),
 	}
 }
 
 func (s *Server) getConfig(ctx context.Context, in api.ConfigRequest) ([]api.ConfigValue, error) {
-	if in.Mount == "" {
+	switch {
+	case in.Mount == "" && in.Package == "":
 		return s.sharedConfig(ctx)
+	case in.Mount == "":
+		return s.packageConfig(ctx, in.Package)
+	case in.Package != "":
+		return nil, &console.Error{Status: http.StatusBadRequest, Code: "bad_request", Message: "name a mount or a package, not both"}
 	}
 	d, err := s.slotOf(ctx, in.Mount, cmp.Or(in.Slot, string(revision.Production)))
 	if err != nil {
@@ -53,6 +58,32 @@ func (s *Server) getConfig(ctx context.Context, in api.ConfigRequest) ([]api.Con
 		}
 	}
 	return values, nil
+}
+
+// packageConfig is what an installed package gets wherever nothing else is set.
+func (s *Server) packageConfig(ctx context.Context, ref string) ([]api.ConfigValue, error) {
+	pkg, err := s.openInstalled(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	head, err := s.chain.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	values, err := s.chain.Package(ctx, head, pkg.id.Package)
+	if err != nil {
+		return nil, err
+	}
+	levels := revision.Levels(head.Settings, values, nil, &revision.Unit{}, pkg.id.Package)
+	return describeConfig(pkg.schema.Effective(pkg.id.Package, levels, s.box)), nil
+}
+
+func (s *Server) openInstalled(ctx context.Context, ref string) (*openPackage, error) {
+	id, err := s.installed(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return s.packages.open(ctx, id)
 }
 
 func describeConfig(e *config.Effective) []api.ConfigValue {
@@ -139,16 +170,7 @@ func (s *Server) changeConfig(ctx context.Context, in api.ConfigChange) (console
 	if in.Level == "site" {
 		return console.Nothing{}, s.changeShared(ctx, in)
 	}
-	d, err := s.slotOf(ctx, in.Mount, cmp.Or(in.Slot, string(revision.Beta)))
-	if err != nil {
-		return console.Nothing{}, err
-	}
-	pkg := cmp.Or(in.Package, d.Lock.Root.Package)
-	unit, err := unitWith(d, pkg)
-	if err != nil {
-		return console.Nothing{}, err
-	}
-	schema, err := s.schemaIn(ctx, unit, pkg)
+	pkg, schema, err := s.configured(ctx, in)
 	if err != nil {
 		return console.Nothing{}, err
 	}
@@ -171,8 +193,11 @@ func (s *Server) changeConfig(ctx context.Context, in api.ConfigChange) (console
 	for _, key := range in.Unset {
 		values[key] = nil
 	}
-	why := cmp.Or(in.Why, fmt.Sprintf("configure %s at %s", pkg, s.routeOf(ctx, in.Mount)))
-	_, err = s.change(ctx, why, func(draft *revision.Draft) (affected, error) {
+	why := "configure " + pkg
+	if in.Mount != "" {
+		why += " at " + s.routeOf(ctx, in.Mount)
+	}
+	_, err = s.change(ctx, cmp.Or(in.Why, why), func(draft *revision.Draft) (affected, error) {
 		touched := affected{mounts: []string{in.Mount}}
 		if place.Level == config.Package {
 			if touched.mounts, err = s.usersOf(ctx, draft.Base(), pkg); err != nil {
@@ -187,6 +212,30 @@ func (s *Server) changeConfig(ctx context.Context, in api.ConfigChange) (console
 		return touched, nil
 	})
 	return console.Nothing{}, err
+}
+
+// configured finds the package that a change is for, with its schema: in a
+// slot, or at the level of the package as it is installed. So it can be given
+// what it requires before it is mounted for the first time.
+func (s *Server) configured(ctx context.Context, in api.ConfigChange) (string, *config.Schema, error) {
+	if in.Mount == "" && config.Level(in.Level) == config.Package {
+		pkg, err := s.openInstalled(ctx, in.Package)
+		if err != nil {
+			return "", nil, err
+		}
+		return pkg.id.Package, pkg.schema, nil
+	}
+	d, err := s.slotOf(ctx, in.Mount, cmp.Or(in.Slot, string(revision.Beta)))
+	if err != nil {
+		return "", nil, err
+	}
+	pkg := cmp.Or(in.Package, d.Lock.Root.Package)
+	unit, err := unitWith(d, pkg)
+	if err != nil {
+		return "", nil, err
+	}
+	schema, err := s.schemaIn(ctx, unit, pkg)
+	return pkg, schema, err
 }
 
 func badLevel(level string) error {

@@ -72,7 +72,7 @@ func explain(err error) *console.Error {
 		return &console.Error{Status: http.StatusUnprocessableEntity, Code: "not_healthy", Message: e.Error(), Hint: "nothing was changed; what ran before goes on running"}
 	}
 	if e := (*config.InvalidError)(nil); errors.As(err, &e) {
-		return &console.Error{Status: http.StatusUnprocessableEntity, Code: "bad_config", Message: e.Error(), Hint: "berth config PATH KEY=VALUE sets a value"}
+		return &console.Error{Status: http.StatusUnprocessableEntity, Code: "bad_config", Message: e.Error(), Hint: "berth config PATH KEY=VALUE sets a value; before the package is mounted, berth config --package PACKAGE KEY=VALUE does"}
 	}
 	if e := (*config.UnknownError)(nil); errors.As(err, &e) {
 		return &console.Error{Status: http.StatusBadRequest, Code: "bad_config", Message: e.Error()}

@@ -378,7 +378,7 @@ func (s *Server) setPolicy(ctx context.Context, in api.PolicyRequest) (api.Mount
 }
 
 func (s *Server) changeMount(ctx context.Context, in api.MountChange) (api.Mount, error) {
-	why := cmp.Or(in.Why, "disable "+s.routeOf(ctx, in.Mount))
+	why := cmp.Or(in.Why, fmt.Sprintf("disable %s: %s", s.routeOf(ctx, in.Mount), in.Disabled))
 	if in.Disabled == "" {
 		why = cmp.Or(in.Why, "enable "+s.routeOf(ctx, in.Mount))
 	}

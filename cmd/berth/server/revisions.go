@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/berth-host/berth/cmd/berth/api"
 	"github.com/berth-host/berth/host/console"
@@ -193,9 +194,11 @@ func (s *Server) diff(ctx context.Context, in api.DiffRequest) (api.Diff, error)
 			return api.Diff{}, err
 		}
 	}
-	number := in.From
-	if number == 0 && to.Number > 0 {
-		number = to.Number - 1
+	number := max(to.Number, 1) - 1
+	if in.From != "" {
+		if number, err = strconv.ParseUint(in.From, 10, 64); err != nil {
+			return api.Diff{}, &console.Error{Status: http.StatusBadRequest, Code: "bad_request", Message: fmt.Sprintf("%q is not the number of a revision", in.From)}
+		}
 	}
 	from, err := s.chain.At(ctx, number)
 	if err != nil {

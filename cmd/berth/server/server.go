@@ -65,6 +65,9 @@ type Server struct {
 
 	localToken string // of the access file
 
+	stopping context.Context // done once the server is told to stop
+	stop     context.CancelFunc
+
 	siteListener, consoleListener net.Listener
 	siteServer, consoleServer     *http.Server
 }
@@ -73,6 +76,7 @@ type Server struct {
 // the site and binds its addresses. Nothing is answered before [Server.Run].
 func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err error) {
 	s = &Server{log: opts.Log, startup: startup}
+	s.stopping, s.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -145,7 +149,7 @@ func (s *Server) openKeys(isNew bool) error {
 		s.box, err = secret.Load(file)
 	}
 	if err != nil {
-		return fmt.Errorf("%w; without it the secrets in %s cannot be read: put it back from your copy", err, s.startup.Data)
+		return fmt.Errorf("secrets of %s: %w", s.startup.Data, err)
 	}
 	s.betaKey, err = loadOrMake(filepath.Join(s.startup.Data, "beta.key"), 32)
 	return err
@@ -268,6 +272,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
+	s.stop()
 	var errs []error
 	add := func(err error) {
 		if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {

@@ -38,12 +38,22 @@ func (s *Server) listJobs(context.Context, console.Nothing) ([]console.Job, erro
 	return s.jobs.List(), nil
 }
 
+// untilStop returns a context for requests that wait: it ends with ctx, or
+// when the server stops, which must not wait for who follows a log.
+func (s *Server) untilStop(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	unlink := context.AfterFunc(s.stopping, cancel)
+	return ctx, func() { unlink(); cancel() }
+}
+
 // longPoll is how long a request for a job's next change waits.
 const longPoll = 20 * time.Second
 
 func (s *Server) getJob(ctx context.Context, in api.JobRequest) (console.Job, error) {
-	ctx, cancel := context.WithTimeout(ctx, longPoll)
+	ctx, cancel := s.untilStop(ctx)
 	defer cancel()
+	ctx, cancelPoll := context.WithTimeout(ctx, longPoll)
+	defer cancelPoll()
 	return s.jobs.Wait(ctx, in.ID, in.After)
 }
 
@@ -59,10 +69,12 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request, in api.LogRequest)
 	if _, err := s.getMount(r.Context(), api.MountRef{Mount: in.Mount}); err != nil {
 		return err
 	}
+	ctx, cancel := s.untilStop(r.Context())
+	defer cancel()
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	flush := http.NewResponseController(w)
 	e := json.NewEncoder(w)
-	for line := range s.site.Log(r.Context(), in.Mount, site.Slot(slot), in.Follow) {
+	for line := range s.site.Log(ctx, in.Mount, site.Slot(slot), in.Follow) {
 		if err := e.Encode(api.LogLine{Time: line.Time, Level: line.Level, Request: line.Request, Package: line.Package, Text: line.Text}); err != nil {
 			return nil // the reader went away
 		}
@@ -100,7 +112,7 @@ func (s *Server) changeSettings(ctx context.Context, in api.SettingsChange) (api
 		origins = slices.Compact(origins)
 		set.Origins = slices.DeleteFunc(origins, func(o string) bool { return slices.Contains(in.Forbid, o) })
 	})
-	return api.Settings{Mirrors: settings.Mirrors, Origins: settings.Origins}, err
+	return api.Settings{Mirrors: settings.Mirrors, Origins: append([]string{}, settings.Origins...)}, err
 }
 
 // tokenPrefix begins the names of references that hold API tokens.
@@ -151,7 +163,8 @@ func describeToken(t console.Token, text string) api.Token {
 func (s *Server) newToken(ctx context.Context, in api.TokenRequest) (api.Token, error) {
 	scope := console.Scope(in.Scope)
 	if !scope.Valid() || in.Name == "" || len(in.Name) > 100 || in.Days < 0 {
-		return api.Token{}, &console.Error{Status: http.StatusBadRequest, Code: "bad_request", Message: "a token needs a name of at most 100 bytes, and a scope: read, deploy or admin"}
+		return api.Token{}, &console.Error{Status: http.StatusBadRequest, Code: "bad_request",
+			Message: "a token needs a name of at most 100 bytes, a scope (read, deploy or admin) and no less than 0 days"}
 	}
 	token, text := console.NewToken(in.Name, scope, time.Now(), time.Duration(in.Days)*24*time.Hour)
 	b, err := json.Marshal(token)
@@ -164,8 +177,11 @@ func (s *Server) newToken(ctx context.Context, in api.TokenRequest) (api.Token, 
 
 func (s *Server) revokeToken(ctx context.Context, in api.JobRequest) (console.Nothing, error) {
 	ref, err := s.store.Ref(ctx, tokenPrefix+in.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return console.Nothing{}, &console.Error{Status: http.StatusNotFound, Code: "not_found", Message: fmt.Sprintf("there is no token %q", in.ID), Hint: "berth tokens lists them"}
+	}
 	if err != nil {
-		return console.Nothing{}, fmt.Errorf("token %s: %w", in.ID, err)
+		return console.Nothing{}, err
 	}
 	_, err = s.store.SwapRefs(ctx, store.RefChange{Name: ref.Name, Want: ref.Revision})
 	return console.Nothing{}, err
