@@ -25,8 +25,6 @@ const (
 	// maxStack bounds the stack of a goroutine in a child. A recursion
 	// without end shall be a crash at once, not after it has written 1 GB.
 	maxStack = 64 << 20
-	// maxOptions bounds what is handed to the next child, in bytes.
-	maxOptions = 4 << 10
 )
 
 // A Child is the child's side of the wrapper. All methods may be called at
@@ -133,7 +131,12 @@ func (c *Child) Stop() <-chan struct{} { return c.stop }
 
 // Phase says what the child begins to do, for the records. It counts as a
 // heartbeat. With [PhaseServe] probation begins.
-func (c *Child) Phase(r Report) { c.send(Message{Phase: &r}) }
+func (c *Child) Phase(r Report) {
+	r.Phase = Phase(record.Cut(string(r.Phase), maxWord))
+	r.Revision = record.Cut(r.Revision, maxWord)
+	r.Module = record.Cut(r.Module, maxWord)
+	c.send(Message{Phase: &r})
+}
 
 // Beat is one heartbeat. Steps of a start that may take longer than two of
 // them call it as they get on, not on a timer, so that a start that hangs is
@@ -181,8 +184,8 @@ func (c *Child) Degraded(modules ...string) {
 // The wrapper goes to failsafe mode and shows the message there.
 func (c *Child) Serious(f Fault) int {
 	f.Message = record.Cut(f.Message, record.MaxMessage)
-	f.Kind = record.Cut(f.Kind, 100)
-	f.Module = record.Cut(f.Module, 1000)
+	f.Kind = record.Cut(f.Kind, maxWord)
+	f.Module = record.Cut(f.Module, maxWord)
 	c.send(Message{Fault: &f})
 	return ExitSerious
 }
@@ -192,12 +195,8 @@ func (c *Child) Serious(f Fault) int {
 // forgotten when a child ends with another of the exit codes. The error says
 // that it is more than 4 KiB.
 func (c *Child) Hand(options ...string) error {
-	size := 0
-	for _, o := range options {
-		size += len(o)
-	}
-	if size > maxOptions || len(options) > 100 {
-		return fmt.Errorf("%d options of %d bytes are too much to hand to the next child: 100 of %d bytes at most", len(options), size, maxOptions)
+	if n := size(options); n > maxOptions || len(options) > maxOptionCount {
+		return fmt.Errorf("%d options of %d bytes are too much to hand to the next child: %d of %d bytes at most", len(options), n, maxOptionCount, maxOptions)
 	}
 	c.send(Message{Options: options})
 	return nil

@@ -15,6 +15,13 @@ import (
 // child keeps to it; what is longer is no message.
 const maxLine = 64 << 10
 
+// Bounds of what a message holds. The boot record must hold it too.
+const (
+	maxWord        = 1000    // bytes of the name of a phase, a revision or a module
+	maxOptions     = 4 << 10 // bytes of all options for the next child
+	maxOptionCount = 100
+)
+
 // maxStart bounds the line with the Start. The tails of its Failure are
 // shortened to fit with ease.
 const maxStart = 1 << 20
@@ -76,7 +83,20 @@ func (m Message) check() error {
 	default:
 		return fmt.Errorf("state %.20q is %w", string(m.State), ErrMalformed)
 	}
+	if p := m.Phase; p != nil && max(len(p.Phase), len(p.Revision), len(p.Module)) > maxWord {
+		return fmt.Errorf("a phase with words of more than %d bytes is %w", maxWord, ErrMalformed)
+	}
+	if size(m.Options) > maxOptions || len(m.Options) > maxOptionCount {
+		return fmt.Errorf("options of more than %d bytes are %w", maxOptions, ErrMalformed)
+	}
 	return nil
+}
+
+func size(words []string) (n int) {
+	for _, w := range words {
+		n += len(w)
+	}
+	return n
 }
 
 // line returns v as a line, or an error when it is longer than the limit.

@@ -92,7 +92,7 @@ func (f Folder) Crash(id int) (Crash, error) {
 // It returns the record as it was kept; with an error it is the same but on
 // no disk.
 func (f Folder) AddCrash(c Crash) (Crash, error) {
-	c = c.clean()
+	c = c.Clean()
 	ids, _ := f.crashIDs() // a folder that can't be read is about to fail better
 	c.ID = 1
 	if len(ids) > 0 {
@@ -109,7 +109,9 @@ func (f Folder) AddCrash(c Crash) (Crash, error) {
 	return c, errors.Join(errs...)
 }
 
-func (c Crash) clean() Crash {
+// Clean returns the record as it is kept: without secrets and control
+// characters, its long texts cut.
+func (c Crash) Clean() Crash {
 	c.Message = Cut(Plain(Redact(c.Message)), MaxMessage)
 	c.Phase = Cut(Plain(c.Phase), MaxMessage)
 	c.Revision = Cut(Plain(c.Revision), MaxMessage)
