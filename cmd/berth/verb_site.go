@@ -153,6 +153,7 @@ func setupMount(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	slot := f.String("slot", "beta", "beta or production")
 	host := f.String("host", "", "host name that the path belongs to; none: every one")
 	grant := listFlag(f, "grant", "give a permission that the package asks for: all, data or fetch:HOST (may be repeated)")
+	set := listFlag(f, "set", setUsage)
 	why := f.String("why", "", "why, for the history")
 	return func(ctx context.Context, args []string) error {
 		cl, err := c.client()
@@ -166,6 +167,9 @@ func setupMount(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 			return err
 		}
 		in := api.MountRequest{Package: args[0], Path: args[1], Host: *host, Slot: *slot, Grants: *grant, Why: *why}
+		if in.Set, in.Secrets, err = c.setFlags(*set); err != nil {
+			return err
+		}
 		var m api.Mount
 		if err := cl.Call(ctx, http.MethodPost, "/mounts", nil, in, &m); err != nil {
 			return err
@@ -229,6 +233,7 @@ func setupSlot(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	pkg := f.String("package", "", "put this package there")
 	filters := listFlag(f, "filter", "a filter before the handler (may be repeated; requests pass them in this order)")
 	grant := listFlag(f, "grant", "give a permission that the package asks for")
+	set := listFlag(f, "set", setUsage)
 	empty := f.Bool("clear", false, "empty the slot")
 	policy := f.String("policy", "", "who sees the beta: off, owner, link, everyone or share")
 	percent := f.Int("percent", 0, "share of production's visitors for --policy share")
@@ -245,8 +250,12 @@ func setupSlot(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 			if err := cl.Call(ctx, http.MethodDelete, path, url.Values{"why": {*why}}, nil, &m); err != nil {
 				return err
 			}
-		case *pkg != "" || len(*filters) > 0:
+		case *pkg != "" || len(*filters) > 0 || len(*set) > 0:
 			in := api.SlotRequest{Package: *pkg, Filters: *filters, Grants: *grant, Why: *why}
+			var err error
+			if in.Set, in.Secrets, err = c.setFlags(*set); err != nil {
+				return err
+			}
 			if err := cl.Call(ctx, http.MethodPut, path, nil, in, &m); err != nil {
 				return err
 			}

@@ -111,7 +111,13 @@ type MountRequest struct {
 	Host    string   `json:"host,omitempty"`
 	Slot    string   `json:"slot,omitempty"`   // "beta" (default) or "production"
 	Grants  []string `json:"grants,omitempty"` // "all", "data", "fetch:HOST"; see [GrantRequest]
-	Why     string   `json:"why,omitempty"`
+	// Set and Secrets are values of the package's own configuration, set at the
+	// slot in the same revision; a JSON string is also read as the type that
+	// the schema wants. A secret is refused in Set, so that one which stood on a
+	// command line is not taken; Secrets may hold any value.
+	Set     map[string]json.RawMessage `json:"set,omitempty"`
+	Secrets map[string]json.RawMessage `json:"secrets,omitempty"`
+	Why     string                     `json:"why,omitempty"`
 }
 
 // SlotRequest puts another package, filters or nothing into a slot.
@@ -121,7 +127,11 @@ type SlotRequest struct {
 	Package string   `json:"package"`           // package or package@version
 	Filters []string `json:"filters,omitempty"` // package@version each, in the order in which requests pass them
 	Grants  []string `json:"grants,omitempty"`
-	Why     string   `json:"why,omitempty"`
+	// Set and Secrets are as in [MountRequest]. Without a package they
+	// configure the one that stands there.
+	Set     map[string]json.RawMessage `json:"set,omitempty"`
+	Secrets map[string]json.RawMessage `json:"secrets,omitempty"`
+	Why     string                     `json:"why,omitempty"`
 }
 
 // SlotRef names a slot.
