@@ -122,8 +122,8 @@ type MountRequest struct {
 
 // SlotRequest puts another package, filters or nothing into a slot.
 type SlotRequest struct {
-	Mount   string   `path:"mount"`
-	Slot    string   `path:"slot"`
+	Mount   string   `json:"-" path:"mount"`
+	Slot    string   `json:"-" path:"slot"`
 	Package string   `json:"package"`           // package or package@version
 	Filters []string `json:"filters,omitempty"` // package@version each, in the order in which requests pass them
 	Grants  []string `json:"grants,omitempty"`
@@ -149,15 +149,15 @@ type MountRef struct {
 
 // PolicyRequest says who sees the beta of a mount.
 type PolicyRequest struct {
-	Mount   string `path:"mount"`
+	Mount   string `json:"-" path:"mount"`
 	Mode    string `json:"mode"`
 	Percent int    `json:"percent,omitempty"`
 }
 
 // GrantRequest gives or takes permissions of a package in a slot.
 type GrantRequest struct {
-	Mount   string   `path:"mount"`
-	Slot    string   `path:"slot"`
+	Mount   string   `json:"-" path:"mount"`
+	Slot    string   `json:"-" path:"slot"`
 	Package string   `json:"package,omitempty"` // "" for the slot's own
 	Give    []string `json:"give,omitempty"`    // "all", "data" or "fetch:HOST", as far as the manifest asks for it
 	Take    []string `json:"take,omitempty"`
@@ -174,7 +174,7 @@ type Grant struct {
 
 // PromoteRequest moves a mount's beta to production.
 type PromoteRequest struct {
-	Mount    string `path:"mount"`
+	Mount    string `json:"-" path:"mount"`
 	Revision uint64 `json:"revision,omitempty"` // head revision that the owner looked at; 0: whatever it is
 	Why      string `json:"why,omitempty"`
 }
@@ -274,7 +274,7 @@ type DataWrite struct {
 
 // BetaData keeps or drops what the beta of a mount has written.
 type BetaData struct {
-	Mount string `path:"mount"`
+	Mount string `json:"-" path:"mount"`
 	Keep  bool   `json:"keep"` // into production's data; false: drop it
 }
 

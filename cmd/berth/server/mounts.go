@@ -234,7 +234,8 @@ func (s *Server) newUnit(ctx context.Context, ref string, earlier *revision.Unit
 }
 
 // installed finds an installed package by package or package@version; without
-// a version it is the newest that is no prerelease.
+// a version it is the newest release or, as a bare module has none, the newest
+// prerelease.
 func (s *Server) installed(ctx context.Context, ref string) (name.ID, error) {
 	pkg, selector, err := name.Split(ref)
 	if err != nil {
@@ -244,11 +245,18 @@ func (s *Server) installed(ctx context.Context, ref string) (name.ID, error) {
 	if err != nil {
 		return name.ID{}, err
 	}
-	var best name.ID
+	var best, newest name.ID // packages are sorted by version
 	for _, p := range packages {
-		if p.ID.Package == pkg && selector.Match(p.ID.Version) && (best.Version == "" || name.Compare(p.ID.Version, best.Version) > 0) {
+		if p.ID.Package != pkg {
+			continue
+		}
+		newest = p.ID
+		if selector.Match(p.ID.Version) {
 			best = p.ID
 		}
+	}
+	if best.Version == "" && selector == "" {
+		best = newest
 	}
 	if best.Version == "" {
 		return best, &console.Error{Status: http.StatusNotFound, Code: "not_installed", Message: ref + " is not installed", Hint: "berth packages lists what is; berth install URL adds more"}
