@@ -72,7 +72,9 @@ func readDescribed(t *testing.T) *described {
 		t.Fatal(err)
 	}
 	d := &described{T: t, compiler: jsonschema.NewCompiler()}
-	var doc struct{ Paths map[string]map[string]operation }
+	var doc struct {
+		Paths map[string]map[string]operation
+	}
 	if err := json.Unmarshal(b, &doc); err != nil {
 		t.Fatal(err)
 	}
