@@ -182,6 +182,7 @@ func setupMount(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	host := f.String("host", "", "host `name` that the path belongs to; none: every one")
 	grant := listFlag(f, "grant", "give a `permission` that the package asks for: all, data or fetch:HOST (may be repeated)")
 	why := f.String("why", "", "`text` for the history that says why")
+	set := listFlag(f, "set", setUsage)
 	return func(ctx context.Context, args []string) error {
 		cl, err := c.client()
 		if err != nil {
@@ -194,6 +195,9 @@ func setupMount(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 			return err
 		}
 		in := api.MountRequest{Package: args[0], Path: args[1], Host: *host, Slot: *slot, Grants: *grant, Why: *why}
+		if in.Set, in.Secrets, err = c.setFlags(*set); err != nil {
+			return err
+		}
 		var m api.Mount
 		if err := cl.Call(ctx, http.MethodPost, "/mounts", nil, in, &m); err != nil {
 			return err
@@ -294,6 +298,7 @@ func setupSlot(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	pkg := f.String("package", "", "put this `package` there")
 	filters := listFlag(f, "filter", "`package` that filters before the handler (may be repeated; requests pass them in this order; '': none)")
 	grant := listFlag(f, "grant", "give a `permission` that the package asks for: all, data or fetch:HOST (may be repeated)")
+	set := listFlag(f, "set", setUsage)
 	empty := f.Bool("clear", false, "empty the slot")
 	policy := f.String("policy", "", "`who` sees the beta: off, owner, link, everyone or share")
 	percent := f.Int("percent", 0, "`percent` of production's visitors, for --policy share")
@@ -318,8 +323,12 @@ func setupSlot(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 			if err := change(http.MethodDelete, path, url.Values{"why": {*why}}, nil); err != nil {
 				return err
 			}
-		case *pkg != "" || len(*filters) > 0:
+		case *pkg != "" || len(*filters) > 0 || len(*set) > 0:
 			in := api.SlotRequest{Package: *pkg, Filters: *filters, Grants: *grant, Why: *why}
+			var err error
+			if in.Set, in.Secrets, err = c.setFlags(*set); err != nil {
+				return err
+			}
 			if err := change(http.MethodPut, path, nil, in); err != nil {
 				return err
 			}
@@ -333,12 +342,12 @@ func setupSlot(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 // oneChange makes sure that no flag of berth slot is left out of account: who
 // sees the beta, what stands in a slot, and emptying it are three changes.
 func oneChange(f *flag.FlagSet) error {
-	put := given(f, "package") || given(f, "filter")
+	put := given(f, "package") || given(f, "filter") || given(f, "set")
 	for _, wrong := range []struct {
 		is      bool
 		message string
 	}{
-		{given(f, "policy") && put, "--policy is a change of its own: say --package and --filter in another command"},
+		{given(f, "policy") && put, "--policy is a change of its own: say --package, --filter and --set in another command"},
 		{given(f, "clear") && (put || given(f, "policy")), "--clear goes with no other change"},
 		{given(f, "percent") && !given(f, "policy"), "--percent belongs to --policy share"},
 		{given(f, "grant") && !put, "--grant goes with --package; berth grants PATH --give changes what stands there"},

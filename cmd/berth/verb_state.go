@@ -93,6 +93,30 @@ func (c *cli) settings(args []string) (map[string]json.RawMessage, error) {
 	return set, nil
 }
 
+// setUsage describes the flag --set.
+const setUsage = "set `KEY=VALUE` in the configuration; KEY=- reads a secret from standard input (may be repeated)"
+
+// setFlags reads the values of --set flags. Only what comes from standard
+// input may be a secret: it stood on no command line.
+func (c *cli) setFlags(flags []string) (set, secrets map[string]json.RawMessage, err error) {
+	var shown, hidden []string
+	for _, arg := range flags {
+		if _, value, _ := strings.Cut(arg, "="); value == "-" {
+			hidden = append(hidden, arg)
+		} else {
+			shown = append(shown, arg)
+		}
+	}
+	if len(hidden) > 1 {
+		return nil, nil, &usageError{message: "standard input holds one value only: give one KEY=- at a time", hint: "berth config PATH KEY=- sets the others"}
+	}
+	if set, err = c.settings(shown); err != nil {
+		return nil, nil, err
+	}
+	secrets, err = c.settings(hidden)
+	return set, secrets, err
+}
+
 // maxSecret is the length of the longest value read from standard input, in bytes.
 const maxSecret = 64 << 10
 

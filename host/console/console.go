@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -44,17 +45,17 @@ type Console struct {
 	handler http.Handler
 }
 
-// New returns a console with the given routes.
+// New returns a console with the given routes and its own. A route without a
+// scope is a mistake of whoever wrote it: New panics.
 func New(opts Options, routes []Route) *Console {
-	c := &Console{opts: opts, routes: routes}
+	c := &Console{opts: opts, routes: slices.Concat(routes, ownRoutes())}
 	mux := http.NewServeMux()
-	for _, r := range routes {
-		mux.Handle(r.Method+" "+Prefix+r.Path, c.authenticate(r.Scope, c.serve(r)))
+	for _, r := range c.routes {
+		if r.Scope != ScopeAnybody && !r.Scope.Valid() {
+			panic("BUG: " + r.Pattern() + " does not say who may ask for it")
+		}
+		mux.Handle(r.Pattern(), c.authenticate(r.Scope, c.serve(r)))
 	}
-	mux.Handle("GET "+Prefix+"/openapi.json", c.authenticate(ScopeRead, http.HandlerFunc(c.openAPI)))
-	mux.Handle("GET /metrics", c.authenticate(ScopeRead, promhttp.HandlerFor(opts.Metrics, promhttp.HandlerOpts{})))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", c.ready)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, &Error{Status: http.StatusNotFound, Code: "not_found", Message: "there is no " + r.Method + " " + r.URL.Path,
 			Hint: "GET " + Prefix + "/openapi.json lists what there is"})
@@ -63,19 +64,43 @@ func New(opts Options, routes []Route) *Console {
 	return c
 }
 
+// Routes lists everything that the console answers.
+func (c *Console) Routes() []Route { return slices.Clone(c.routes) }
+
 func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
 
-func (c *Console) ready(w http.ResponseWriter, _ *http.Request) {
-	if err := c.opts.Ready(); err != nil {
-		writeText(w, http.StatusServiceUnavailable, err.Error())
-		return
+// ownRoutes are the routes of every console. Programs that watch over servers
+// may hang parameters of their own on them, which are ignored.
+func ownRoutes() []Route {
+	route := func(path string, scope Scope, summary, mediaType string, serve func(*Console, http.ResponseWriter, *http.Request) error) Route {
+		return Route{Method: http.MethodGet, Path: path, Scope: scope, Summary: summary, in: reflect.TypeFor[Nothing](), mediaType: mediaType, atRoot: true, serve: serve}
 	}
-	writeText(w, http.StatusOK, "ready")
+	return []Route{
+		route(Prefix+"/openapi.json", ScopeRead, "This document", mediaJSON, (*Console).openAPI),
+		route("/metrics", ScopeRead, "Metrics for Prometheus", mediaText, func(c *Console, w http.ResponseWriter, r *http.Request) error {
+			promhttp.HandlerFor(c.opts.Metrics, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+			return nil
+		}),
+		route("/healthz", ScopeAnybody, "Whether the console answers", mediaText, func(_ *Console, w http.ResponseWriter, _ *http.Request) error {
+			writeText(w, "ok")
+			return nil
+		}),
+		route("/readyz", ScopeAnybody, "Whether the site can be served", mediaText, (*Console).ready),
+	}
 }
 
-func writeText(w http.ResponseWriter, status int, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(status)
+const mediaText = "text/plain; charset=utf-8"
+
+func (c *Console) ready(w http.ResponseWriter, _ *http.Request) error {
+	if err := c.opts.Ready(); err != nil {
+		return &Error{Status: http.StatusServiceUnavailable, Code: "not_ready", Message: err.Error()}
+	}
+	writeText(w, "ready")
+	return nil
+}
+
+func writeText(w http.ResponseWriter, text string) {
+	w.Header().Set("Content-Type", mediaText)
 	_, _ = w.Write([]byte(text + "\n")) // the reader may be gone
 }
 

@@ -135,6 +135,22 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestScopeDeclared asks that nobody forgets to say who may call a route.
+func TestScopeDeclared(t *testing.T) {
+	for _, scope := range []Scope{"", "everything"} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("a route with scope %q is taken", scope)
+				}
+			}()
+			New(Options{Metrics: prometheus.NewRegistry()}, []Route{
+				Action("GET", "/x", scope, "", func(context.Context, Nothing) (Nothing, error) { return Nothing{}, nil }),
+			})
+		}()
+	}
+}
+
 func TestOpenAPI(t *testing.T) {
 	srv, tokens := testConsole(t)
 	req, err := http.NewRequestWithContext(t.Context(), "GET", srv.URL+"/api/v1/openapi.json", nil)

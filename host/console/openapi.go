@@ -5,24 +5,28 @@ import (
 	"net/http"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
 
 var pathParam = regexp.MustCompile(`\{([a-z]+)(\.\.\.)?\}`)
 
-// OpenAPI describes the routes as an OpenAPI 3.1 document (JSON).
-func OpenAPI(routes []Route) ([]byte, error) {
+// OpenAPI describes a console with the given routes, its own included, as an
+// OpenAPI 3.1 document (JSON, indented). Equal routes give equal documents.
+func OpenAPI(routes []Route) ([]byte, error) { return describe(slices.Concat(routes, ownRoutes())) }
+
+func describe(routes []Route) ([]byte, error) {
 	schemas := map[string]any{}
 	paths := map[string]map[string]any{}
 	for _, r := range routes {
-		path := pathParam.ReplaceAllString(Prefix+r.Path, "{$1}")
+		path := pathParam.ReplaceAllString(r.path(), "{$1}")
 		if paths[path] == nil {
 			paths[path] = map[string]any{}
 		}
 		paths[path][strings.ToLower(r.Method)] = operation(r, schemas)
 	}
-	schemas["Error"] = map[string]any{"type": "object", "properties": map[string]any{
+	schemas["Error"] = map[string]any{"type": "object", "required": []string{"error"}, "properties": map[string]any{
 		"error": map[string]any{"type": "object", "required": []string{"code", "message"}, "properties": map[string]any{
 			"code": map[string]any{"type": "string"}, "message": map[string]any{"type": "string"}, "hint": map[string]any{"type": "string"}}}}}
 	return json.MarshalIndent(map[string]any{
@@ -37,13 +41,14 @@ func OpenAPI(routes []Route) ([]byte, error) {
 	}, "", "  ")
 }
 
-func (c *Console) openAPI(w http.ResponseWriter, r *http.Request) {
-	b, err := OpenAPI(c.routes)
+func (c *Console) openAPI(w http.ResponseWriter, _ *http.Request) error {
+	b, err := describe(c.routes)
 	if err != nil {
-		panic(err) // only for types that JSON can't hold: the routes are compiled in
+		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(b)
+	w.Header().Set("Content-Type", mediaJSON)
+	_, _ = w.Write(b) // the reader may be gone
+	return nil
 }
 
 func operation(r Route, schemas map[string]any) map[string]any {
@@ -67,15 +72,21 @@ func operation(r Route, schemas map[string]any) map[string]any {
 	if params != nil {
 		op["parameters"] = params
 	}
-	if len(body) > 0 {
-		op["requestBody"] = content("application/json", map[string]any{"type": "object", "additionalProperties": false, "properties": body})
+	if r.body != "" {
+		op["requestBody"] = content(r.body, map[string]any{})
+	} else if len(body) > 0 {
+		op["requestBody"] = content(mediaJSON, map[string]any{"type": "object", "additionalProperties": false, "properties": body})
 	}
-	answer := map[string]any{"description": "a stream"}
+	if r.Scope == ScopeAnybody {
+		op["security"] = []any{}
+	}
+	schema := map[string]any{}
 	if r.out != nil {
-		answer = content("application/json", schemaOf(r.out, schemas))
-		answer["description"] = "done"
+		schema = schemaOf(r.out, schemas)
 	}
-	failed := content("application/json", map[string]any{"$ref": "#/components/schemas/Error"})
+	answer := content(r.mediaType, schema)
+	answer["description"] = "done"
+	failed := content(mediaJSON, map[string]any{"$ref": "#/components/schemas/Error"})
 	failed["description"] = "refused or failed"
 	op["responses"] = map[string]any{"200": answer, "default": failed}
 	return op

@@ -15,25 +15,42 @@ import (
 // MaxBody is the size of the largest JSON body that an action reads, in bytes.
 const MaxBody = 4 << 20
 
-// A Route is one action of the API. Make one with [Action] or [Stream].
+// A Route is one action of the API. Make one with [Action], [Upload] or [Stream].
 type Route struct {
 	Method  string
 	Path    string // below [Prefix], in the syntax of [http.ServeMux]
 	Scope   Scope  // what a token must allow
 	Summary string // one line for the OpenAPI document
 
-	in, out reflect.Type // nil out: a stream
-	serve   func(c *Console, w http.ResponseWriter, r *http.Request) error
+	atRoot    bool         // Path is not below Prefix
+	in        reflect.Type // parameters, and the fields of a JSON body
+	out       reflect.Type // what JSON answers; nil: anything of the media type
+	body      string       // media type of a body that is no JSON; "": none
+	mediaType string       // of the answer
+	serve     func(c *Console, w http.ResponseWriter, r *http.Request) error
 }
+
+// Pattern is where the route is, as [http.ServeMux] writes it.
+func (r Route) Pattern() string { return r.Method + " " + r.path() }
+
+func (r Route) path() string {
+	if r.atRoot {
+		return r.Path
+	}
+	return Prefix + r.Path
+}
+
+const mediaJSON = "application/json"
 
 // Action returns a route whose body, path and query are decoded into In and
 // whose answer is Out as JSON. Fields of In tagged `path:"x"` and `query:"x"`
 // come from there (string, bool, int and uint64), the others from the JSON
-// body, in which an unknown field is an error.
+// body, in which an unknown field is an error. Where there is a body, the
+// former are tagged `json:"-"` too, so that it cannot hold them.
 func Action[In, Out any](method, path string, scope Scope, summary string, do func(context.Context, In) (Out, error)) Route {
 	return Route{
 		Method: method, Path: path, Scope: scope, Summary: summary,
-		in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](),
+		in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](), mediaType: mediaJSON,
 		serve: func(_ *Console, w http.ResponseWriter, r *http.Request) error {
 			var in In
 			if err := decode(w, r, &in); err != nil {
@@ -43,22 +60,43 @@ func Action[In, Out any](method, path string, scope Scope, summary string, do fu
 			if err != nil {
 				return err
 			}
-			return WriteJSON(w, http.StatusOK, out)
+			return writeJSON(w, http.StatusOK, out)
 		},
 	}
 }
 
-// Stream returns a route that reads the body and writes the answer itself:
-// uploads, downloads and events. An error that it returns before it has
-// written anything is answered as JSON.
-func Stream[In any](method, path string, scope Scope, summary string, do func(http.ResponseWriter, *http.Request, In) error) Route {
+// Upload returns a route that reads a body of any kind itself; path and query
+// are decoded into In, and the answer is Out as JSON.
+func Upload[In, Out any](method, path string, scope Scope, summary string, do func(http.ResponseWriter, *http.Request, In) (Out, error)) Route {
 	return Route{
-		Method: method, Path: path, Scope: scope, Summary: summary, in: reflect.TypeFor[In](),
+		Method: method, Path: path, Scope: scope, Summary: summary,
+		in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](), body: "application/octet-stream", mediaType: mediaJSON,
 		serve: func(_ *Console, w http.ResponseWriter, r *http.Request) error {
 			var in In
 			if err := decodeParams(r, reflect.ValueOf(&in).Elem()); err != nil {
 				return err
 			}
+			out, err := do(w, r, in)
+			if err != nil {
+				return err
+			}
+			return writeJSON(w, http.StatusOK, out)
+		},
+	}
+}
+
+// Stream returns a route that writes an answer of some media type itself:
+// downloads and events. An error that it returns before it has written
+// anything is answered as JSON.
+func Stream[In any](method, path string, scope Scope, summary, mediaType string, do func(http.ResponseWriter, *http.Request, In) error) Route {
+	return Route{
+		Method: method, Path: path, Scope: scope, Summary: summary, in: reflect.TypeFor[In](), mediaType: mediaType,
+		serve: func(_ *Console, w http.ResponseWriter, r *http.Request) error {
+			var in In
+			if err := decodeParams(r, reflect.ValueOf(&in).Elem()); err != nil {
+				return err
+			}
+			w.Header().Set("Content-Type", mediaType)
 			return do(w, r, in)
 		},
 	}
@@ -96,20 +134,19 @@ type Error struct {
 func (e *Error) Error() string { return e.Message }
 
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, e *Error) {
-	if err := WriteJSON(w, e.Status, struct {
+	if err := writeJSON(w, e.Status, struct {
 		Error *Error `json:"error"`
 	}{e}); err != nil {
 		c.opts.Log.Debug("answer not delivered", "path", r.URL.Path, "error", err)
 	}
 }
 
-// WriteJSON answers with v as JSON. A [Stream] uses it for what is no stream.
-func WriteJSON(w http.ResponseWriter, status int, v any) error {
+func writeJSON(w http.ResponseWriter, status int, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", mediaJSON)
 	w.WriteHeader(status)
 	_, _ = w.Write(append(b, '\n')) // the reader may be gone
 	return nil

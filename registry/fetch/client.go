@@ -198,9 +198,23 @@ func (c *Client) try(ctx context.Context, u *url.URL, b body, known Condition) (
 	if err != nil {
 		return nil, err
 	}
-	result := &Result{Body: content, URL: resp.Request.URL, Condition: Condition{resp.Header.Get("ETag"), resp.Header.Get("Last-Modified")}}
-	result.Modified, _ = http.ParseTime(result.Condition.LastModified) // zero when absent
+	result := &Result{Body: content, URL: resp.Request.URL, Condition: conditionOf(resp.Header)}
+	result.Modified, _ = http.ParseTime(resp.Header.Get("Last-Modified")) // zero when absent
 	return result, nil
+}
+
+// conditionOf reads the validators of an answer. Last-Modified counts whole
+// seconds: a file that was fetched in the second in which it was written may
+// be written once more in it, and only a later answer rules that out (RFC
+// 9110, section 8.8.2.2).
+func conditionOf(h http.Header) Condition {
+	c := Condition{ETag: h.Get("ETag")}
+	modified, err := http.ParseTime(h.Get("Last-Modified"))
+	date, dateErr := http.ParseTime(h.Get("Date"))
+	if err == nil && dateErr == nil && date.After(modified) {
+		c.LastModified = h.Get("Last-Modified")
+	}
+	return c
 }
 
 type encodingError struct{ encoding string }

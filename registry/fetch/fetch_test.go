@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -220,6 +222,10 @@ func TestNoProxy(t *testing.T) {
 func TestConditions(t *testing.T) {
 	for _, steps := range []string{"ok", "plain"} {
 		s := fetchtest.Start(t, "/f "+steps+"\n-- f --\nhello\n")
+		hourAgo := time.Now().Add(-time.Hour)
+		if err := os.Chtimes(filepath.Join(s.Dir, "f"), hourAgo, hourAgo); err != nil {
+			t.Fatal(err)
+		}
 		c := allowing(t, s)
 		u := mustURL(t, s.URL+"/f")
 		first, err := c.Get(t.Context(), u, 100, Condition{}, nil)
@@ -232,6 +238,30 @@ func TestConditions(t *testing.T) {
 		}
 		if got := fmt.Sprint(s.Requests()); got != "[/f /f?]" {
 			t.Errorf("%s: %s", steps, got)
+		}
+	}
+}
+
+// TestConditionOf asks what of an answer may make the next request conditional.
+func TestConditionOf(t *testing.T) {
+	const first, second = "Tue, 24 Nov 2026 16:00:00 GMT", "Tue, 24 Nov 2026 16:00:01 GMT"
+	for _, tt := range []struct {
+		name                 string
+		etag, modified, date string
+		want                 Condition
+	}{
+		{"nothing", "", "", first, Condition{}},
+		{"a tag", `"x"`, "", first, Condition{ETag: `"x"`}},
+		{"a time that has passed", "", first, second, Condition{LastModified: first}},
+		{"a time in the same second: the file may be written once more", "", first, first, Condition{}},
+		{"the same with a tag", `"x"`, first, first, Condition{ETag: `"x"`}},
+		{"a time to come", "", second, first, Condition{}},
+		{"a server that does not tell the time", "", first, "", Condition{}},
+		{"a time that is none", "", "yesterday", second, Condition{}},
+	} {
+		h := http.Header{"Etag": {tt.etag}, "Last-Modified": {tt.modified}, "Date": {tt.date}}
+		if got := conditionOf(h); got != tt.want {
+			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)
 		}
 	}
 }

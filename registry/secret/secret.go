@@ -1,7 +1,9 @@
 // Package secret keeps the site's secrets unreadable at rest. A [Box] seals a
 // plaintext into a token that may be stored, backed up and shown in a diff, and
-// opens it again with a key that lies in a file outside the store. [Value]
-// carries an opened secret through a program without printing it.
+// opens it again with a key that lies in a file outside the store. It also
+// makes digests of content that holds secrets, from which nobody without the
+// key can guess them. [Value] carries an opened secret through a program
+// without printing it.
 //
 // It is no vault: who can read the key file and the store can read every secret.
 package secret
@@ -10,8 +12,10 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -52,18 +56,19 @@ func (e *WrongKeyError) Error() string {
 // Is makes errors.Is(err, ErrWrongKey) true.
 func (e *WrongKeyError) Is(target error) bool { return target == ErrWrongKey }
 
-// A Box seals and opens secrets with one key. It may be used by many
+// A Box seals, opens and digests secrets with one key. It may be used by many
 // goroutines at once.
 type Box struct {
 	aead cipher.AEAD
+	mac  []byte // key of digests
 	id   [idSize]byte
 }
 
 const idSize = 8
 
-// New returns a box for a key of [KeySize] bytes. Encryption key and public
-// identity are derived from it apart, so that the identity in a token tells
-// nothing about the key.
+// New returns a box for a key of [KeySize] bytes. Encryption key, digest key
+// and public identity are derived from it apart (HKDF, RFC 5869), so that the
+// identity in a token tells nothing about the keys, and no key about another.
 func New(key []byte) (*Box, error) {
 	if len(key) != KeySize {
 		return nil, fmt.Errorf("secret key has %d bytes, want %d", len(key), KeySize)
@@ -76,6 +81,10 @@ func New(key []byte) (*Box, error) {
 	if err != nil {
 		return nil, err
 	}
+	mac, err := hkdf.Key(sha256.New, key, nil, "berth secret v1 HMAC-SHA-256", sha256.Size)
+	if err != nil {
+		return nil, err
+	}
 	block, err := aes.NewCipher(enc)
 	if err != nil {
 		return nil, err
@@ -84,11 +93,24 @@ func New(key []byte) (*Box, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Box{aead: aead, id: [idSize]byte(id)}, nil
+	return &Box{aead: aead, mac: mac, id: [idSize]byte(id)}, nil
 }
 
 // KeyID names the key without telling anything about it.
 func (b *Box) KeyID() string { return hex.EncodeToString(b.id[:]) }
+
+// Digest names content that may hold secrets, in 64 hexadecimal digits: equal
+// parts have equal digests, and ("ab") another than ("a", "b"). It is keyed
+// (HMAC-SHA-256, RFC 2104): a plain hash would let anybody who sees it try out
+// short secrets until one fits.
+func (b *Box) Digest(parts ...string) string {
+	h := hmac.New(sha256.New, b.mac)
+	for _, p := range parts {
+		h.Write(binary.AppendUvarint(nil, uint64(len(p))))
+		h.Write([]byte(p))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
 
 // Seal returns a token for plaintext that opens only with the same key and the
 // same context. The context says where the secret belongs, such as package and

@@ -153,3 +153,21 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestDigest(t *testing.T) {
+	b := testBox(t, 1)
+	// HKDF-SHA-256 of 32 bytes 0x01 with that info, then HMAC-SHA-256 of
+	// 03 "abc" 00 02 "de": any other implementation says the same.
+	const want = "1df29cbc7877d18774e519682cc12639672c9347658cdabc165d5b091842e37e"
+	if got := b.Digest("abc", "", "de"); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, other := range [][]string{{"abc", "de"}, {"abcde"}, {"abc", "", "de", ""}, {"", "abc", "de"}} {
+		if b.Digest(other...) == want {
+			t.Errorf("%q has the same digest", other)
+		}
+	}
+	if testBox(t, 2).Digest("abc", "", "de") == want {
+		t.Error("another key gives the same digest")
+	}
+}

@@ -106,7 +106,7 @@ type Mount struct {
 
 // MountChange disables production of a mount, or enables it.
 type MountChange struct {
-	Mount    string `path:"mount"`
+	Mount    string `json:"-" path:"mount"`
 	Disabled string `json:"disabled"` // the reason; "" enables
 	Why      string `json:"why,omitempty"`
 }
@@ -118,17 +118,27 @@ type MountRequest struct {
 	Host    string   `json:"host,omitempty"`
 	Slot    string   `json:"slot,omitempty"`   // "beta" (default) or "production"
 	Grants  []string `json:"grants,omitempty"` // "all", "data", "fetch:HOST"; see [GrantRequest]
-	Why     string   `json:"why,omitempty"`
+	// Set and Secrets are values of the package's own configuration, set at the
+	// slot in the same revision; a JSON string is also read as the type that
+	// the schema wants. A secret is refused in Set, so that one which stood on a
+	// command line is not taken; Secrets may hold any value.
+	Set     map[string]json.RawMessage `json:"set,omitempty"`
+	Secrets map[string]json.RawMessage `json:"secrets,omitempty"`
+	Why     string                     `json:"why,omitempty"`
 }
 
 // SlotRequest puts another package, filters or nothing into a slot.
 type SlotRequest struct {
-	Mount   string   `path:"mount"`
-	Slot    string   `path:"slot"`
+	Mount   string   `json:"-" path:"mount"`
+	Slot    string   `json:"-" path:"slot"`
 	Package string   `json:"package"`           // package or package@version
 	Filters []string `json:"filters,omitempty"` // package@version each, in the order in which requests pass them
 	Grants  []string `json:"grants,omitempty"`
-	Why     string   `json:"why,omitempty"`
+	// Set and Secrets are as in [MountRequest]. Without a package they
+	// configure the one that stands there.
+	Set     map[string]json.RawMessage `json:"set,omitempty"`
+	Secrets map[string]json.RawMessage `json:"secrets,omitempty"`
+	Why     string                     `json:"why,omitempty"`
 }
 
 // SlotRef names a slot.
@@ -146,15 +156,15 @@ type MountRef struct {
 
 // PolicyRequest says who sees the beta of a mount.
 type PolicyRequest struct {
-	Mount   string `path:"mount"`
+	Mount   string `json:"-" path:"mount"`
 	Mode    string `json:"mode"`
 	Percent int    `json:"percent,omitempty"`
 }
 
 // GrantRequest gives or takes permissions of a package in a slot.
 type GrantRequest struct {
-	Mount   string   `path:"mount"`
-	Slot    string   `path:"slot"`
+	Mount   string   `json:"-" path:"mount"`
+	Slot    string   `json:"-" path:"slot"`
 	Package string   `json:"package,omitempty"` // "" for the slot's own
 	Give    []string `json:"give,omitempty"`    // "all", "data" or "fetch:HOST", as far as the manifest asks for it
 	Take    []string `json:"take,omitempty"`
@@ -171,7 +181,7 @@ type Grant struct {
 
 // PromoteRequest moves a mount's beta to production.
 type PromoteRequest struct {
-	Mount    string `path:"mount"`
+	Mount    string `json:"-" path:"mount"`
 	Revision uint64 `json:"revision,omitempty"` // head revision that the owner looked at; 0: whatever it is
 	Why      string `json:"why,omitempty"`
 }
@@ -273,7 +283,7 @@ type DataWrite struct {
 
 // BetaData keeps or drops what the beta of a mount has written.
 type BetaData struct {
-	Mount string `path:"mount"`
+	Mount string `json:"-" path:"mount"`
 	Keep  bool   `json:"keep"` // into production's data; false: drop it
 }
 

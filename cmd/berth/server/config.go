@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -184,11 +185,9 @@ func (s *Server) changeConfig(ctx context.Context, in api.ConfigChange) (console
 	default:
 		return console.Nothing{}, badLevel(in.Level)
 	}
-	values := map[string]json.RawMessage{}
-	for key, raw := range in.Set {
-		if values[key], err = sealValue(schema, pkg, key, raw, s); err != nil {
-			return console.Nothing{}, err
-		}
+	values, err := s.sealValues(schema, pkg, in.Set)
+	if err != nil {
+		return console.Nothing{}, err
 	}
 	for _, key := range in.Unset {
 		values[key] = nil
@@ -204,12 +203,7 @@ func (s *Server) changeConfig(ctx context.Context, in api.ConfigChange) (console
 				return touched, err
 			}
 		}
-		for _, key := range sortedKeys(values) {
-			if err := draft.SetConfig(place, key, values[key]); err != nil {
-				return touched, err
-			}
-		}
-		return touched, nil
+		return touched, setConfig(draft, place, values)
 	})
 	return console.Nothing{}, err
 }
@@ -242,17 +236,60 @@ func badLevel(level string) error {
 	return &console.Error{Status: http.StatusBadRequest, Code: "bad_request", Message: fmt.Sprintf("%q is not a level of configuration", level), Hint: "the levels are slot, mount, package and site"}
 }
 
-// sealValue reads a value as its schema wants it, and seals a secret.
-func sealValue(schema *config.Schema, pkg, key string, raw json.RawMessage, s *Server) (json.RawMessage, error) {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		parsed, err := schema.Parse(key, text)
+// setConfig sets values that were sealed; nil takes one away.
+func setConfig(d *revision.Draft, at revision.Place, values map[string]json.RawMessage) error {
+	for _, key := range sortedKeys(values) {
+		if err := d.SetConfig(at, key, values[key]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sealValues reads values as their schema wants them, and seals secrets.
+func (s *Server) sealValues(schema *config.Schema, pkg string, set map[string]json.RawMessage) (map[string]json.RawMessage, error) {
+	values := map[string]json.RawMessage{}
+	for _, key := range sortedKeys(set) {
+		raw := set[key]
+		var text string
+		if json.Unmarshal(raw, &text) == nil {
+			parsed, err := schema.Parse(key, text)
+			if err != nil {
+				return nil, err
+			}
+			raw = parsed
+		}
+		sealed, err := schema.Seal(pkg, key, raw, s.box)
 		if err != nil {
 			return nil, err
 		}
-		raw = parsed
+		values[key] = sealed
 	}
-	return schema.Seal(pkg, key, raw, s.box)
+	return values, nil
+}
+
+// given reads the values that come along with a package, for its slot.
+func (s *Server) given(ctx context.Context, unit *revision.Unit, set, secrets map[string]json.RawMessage) (map[string]json.RawMessage, error) {
+	pkg := unit.Lock.Root.Package
+	schema, err := s.schemaIn(ctx, unit, pkg)
+	if err != nil {
+		return nil, err
+	}
+	for _, key := range sortedKeys(set) {
+		if p, ok := schema.Property(key); ok && p.Secret {
+			return nil, &console.Error{Status: http.StatusBadRequest, Code: "secret_shown", Message: fmt.Sprintf("%s of %s is a secret: it was given where others may see it, and was not taken", key, pkg),
+				Hint: fmt.Sprintf("give it by standard input: --set %[1]s=- reads it from there, and so does berth config PATH %[1]s=-", key)}
+		}
+		if _, twice := secrets[key]; twice {
+			return nil, &console.Error{Status: http.StatusBadRequest, Code: "bad_request", Message: fmt.Sprintf("%s is given twice", key)}
+		}
+	}
+	all := maps.Clone(secrets)
+	if all == nil {
+		all = map[string]json.RawMessage{}
+	}
+	maps.Copy(all, set)
+	return s.sealValues(schema, pkg, all)
 }
 
 func (s *Server) schemaIn(ctx context.Context, unit *revision.Unit, pkg string) (*config.Schema, error) {
@@ -301,12 +338,7 @@ func (s *Server) changeShared(ctx context.Context, in api.ConfigChange) error {
 		if touched.mounts, err = s.usersOf(ctx, draft.Base(), ""); err != nil {
 			return touched, err
 		}
-		for _, key := range sortedKeys(values) {
-			if err := draft.SetConfig(revision.Place{Level: config.Shared}, key, values[key]); err != nil {
-				return touched, err
-			}
-		}
-		return touched, nil
+		return touched, setConfig(draft, revision.Place{Level: config.Shared}, values)
 	})
 	return err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/berth-host/berth/cmd/berth/api"
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/site"
+	"github.com/berth-host/berth/registry/config"
 	"github.com/berth-host/berth/registry/manifest"
 	"github.com/berth-host/berth/registry/name"
 	"github.com/berth-host/berth/registry/revision"
@@ -167,6 +168,10 @@ func (s *Server) addMount(ctx context.Context, in api.MountRequest) (api.Mount, 
 	if err != nil {
 		return api.Mount{}, err
 	}
+	values, err := s.given(ctx, unit, in.Set, in.Secrets)
+	if err != nil {
+		return api.Mount{}, err
+	}
 	var id string
 	why := cmp.Or(in.Why, fmt.Sprintf("mount %s at %s%s (%s)", unit.Lock.Root, in.Host, in.Path, slot))
 	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
@@ -176,13 +181,20 @@ func (s *Server) addMount(ctx context.Context, in api.MountRequest) (api.Mount, 
 		} else {
 			m.Production = deployment
 		}
-		id, err = d.AddMount(m)
-		return affected{mounts: []string{id}}, err
+		if id, err = d.AddMount(m); err != nil {
+			return affected{}, err
+		}
+		return affected{mounts: []string{id}}, setConfig(d, slotLevel(id, slot, unit), values)
 	})
 	if err != nil {
 		return api.Mount{}, err
 	}
 	return s.mountIn(ctx, rev, id)
+}
+
+// slotLevel is where configuration is set for a unit in one slot.
+func slotLevel(mount string, slot revision.Slot, unit *revision.Unit) revision.Place {
+	return revision.Place{Level: config.Slot, Mount: mount, Slot: slot, Package: unit.Lock.Root.Package}
 }
 
 func parseSlot(text string) (revision.Slot, error) {
@@ -223,7 +235,8 @@ func (s *Server) newUnit(ctx context.Context, ref string, earlier *revision.Unit
 }
 
 // installed finds an installed package by package or package@version; without
-// a version it is the newest that is no prerelease.
+// a version it is the newest release or, as a bare module has none, the newest
+// prerelease.
 func (s *Server) installed(ctx context.Context, ref string) (name.ID, error) {
 	pkg, selector, err := name.Split(ref)
 	if err != nil {
@@ -233,11 +246,18 @@ func (s *Server) installed(ctx context.Context, ref string) (name.ID, error) {
 	if err != nil {
 		return name.ID{}, err
 	}
-	var best name.ID
+	var best, newest name.ID // packages are sorted by version
 	for _, p := range packages {
-		if p.ID.Package == pkg && selector.Match(p.ID.Version) && (best.Version == "" || name.Compare(p.ID.Version, best.Version) > 0) {
+		if p.ID.Package != pkg {
+			continue
+		}
+		newest = p.ID
+		if selector.Match(p.ID.Version) {
 			best = p.ID
 		}
+	}
+	if best.Version == "" && selector == "" {
+		best = newest
 	}
 	if best.Version == "" {
 		return best, &console.Error{Status: http.StatusNotFound, Code: "not_installed", Message: ref + " is not installed", Hint: "berth packages lists what is; berth install URL adds more"}
@@ -291,9 +311,16 @@ func (s *Server) setSlot(ctx context.Context, in api.SlotRequest) (api.Mount, er
 	if err != nil {
 		return api.Mount{}, err
 	}
+	values, err := s.given(ctx, &deployment.Unit, in.Set, in.Secrets)
+	if err != nil {
+		return api.Mount{}, err
+	}
 	why := cmp.Or(in.Why, fmt.Sprintf("put %s into %s (%s)", deployment.Lock.Root, m.Route(), slot))
 	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
-		return affected{mounts: []string{in.Mount}}, d.SetSlot(in.Mount, slot, *deployment)
+		if err := d.SetSlot(in.Mount, slot, *deployment); err != nil {
+			return affected{}, err
+		}
+		return affected{mounts: []string{in.Mount}}, setConfig(d, slotLevel(in.Mount, slot, &deployment.Unit), values)
 	})
 	if err != nil {
 		return api.Mount{}, err

@@ -148,7 +148,7 @@ func (s *Server) packageRoutes() []console.Route {
 	return []console.Route{
 		console.Action("GET", "/packages", console.ScopeRead, "Installed packages", s.listPackages),
 		console.Action("POST", "/packages", console.ScopeDeploy, "Install a package by URL; a job", s.install),
-		console.Stream("POST", "/packages/upload", console.ScopeDeploy, "Install the zip or .wasm in the body; a job", s.upload),
+		console.Upload("POST", "/packages/upload", console.ScopeDeploy, "Install the zip or .wasm in the body; a job", s.upload),
 		console.Action("DELETE", "/packages", console.ScopeDeploy, "Remove a package that nothing uses", s.removePackage),
 		console.Action("GET", "/why", console.ScopeRead, "Who needs which version of a package", s.why),
 	}
@@ -203,16 +203,15 @@ type uploadParams struct {
 	Name string `query:"name"`
 }
 
-func (s *Server) upload(w http.ResponseWriter, r *http.Request, in uploadParams) error {
+func (s *Server) upload(w http.ResponseWriter, r *http.Request, in uploadParams) (console.Job, error) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, archive.MaxZip))
 	if err != nil {
-		return &console.Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Message: fmt.Sprintf("the upload did not arrive: %v", err)}
+		return console.Job{}, &console.Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Message: fmt.Sprintf("the upload did not arrive: %v", err)}
 	}
 	file := path.Base(in.Name)
-	job := s.startInstall(r.Context(), file, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
+	return s.startInstall(r.Context(), file, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
 		return s.registry.InstallFile(ctx, file, body, progress)
-	})
-	return console.WriteJSON(w, http.StatusOK, job)
+	}), nil
 }
 
 func (s *Server) startInstall(ctx context.Context, subject string, do func(context.Context, func(registry.Progress)) (*registry.Installed, error)) console.Job {

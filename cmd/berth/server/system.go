@@ -23,13 +23,13 @@ func (s *Server) systemRoutes() []console.Route {
 		console.Action("GET", "/jobs", console.ScopeRead, "Long actions, newest first", s.listJobs),
 		console.Action("GET", "/jobs/{id}", console.ScopeRead, "One job; with after, once it has changed", s.getJob),
 		console.Action("DELETE", "/jobs/{id}", console.ScopeDeploy, "Cancel a job", s.cancelJob),
-		console.Stream("GET", "/logs", console.ScopeRead, "Log lines of a slot, one JSON object a line", s.logs),
+		console.Stream("GET", "/logs", console.ScopeRead, "Log lines of a slot, one JSON object a line", "application/x-ndjson", s.logs),
 		console.Action("GET", "/traffic", console.ScopeRead, "What each slot does now", s.traffic),
 		console.Action("PATCH", "/settings", console.ScopeAdmin, "Where packages may come from", s.changeSettings),
 		console.Action("GET", "/tokens", console.ScopeAdmin, "API tokens", s.listTokens),
 		console.Action("POST", "/tokens", console.ScopeAdmin, "Make an API token; its text is shown once", s.newToken),
 		console.Action("DELETE", "/tokens/{id}", console.ScopeAdmin, "Revoke an API token", s.revokeToken),
-		console.Stream("GET", "/backup", console.ScopeAdmin, "Everything the server remembers, as a tar stream", s.backup),
+		console.Stream("GET", "/backup", console.ScopeAdmin, "Everything the server remembers, as a tar stream", "application/x-tar", s.backup),
 		console.Action("POST", "/check", console.ScopeAdmin, "Read everything stored and report damage", s.check),
 	}
 }
@@ -71,7 +71,6 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request, in api.LogRequest)
 	}
 	ctx, cancel := s.untilStop(r.Context())
 	defer cancel()
-	w.Header().Set("Content-Type", "application/x-ndjson")
 	flush := http.NewResponseController(w)
 	e := json.NewEncoder(w)
 	for line := range s.site.Log(ctx, in.Mount, site.Slot(slot), in.Follow) {
@@ -107,7 +106,7 @@ func (s *Server) changeSettings(ctx context.Context, in api.SettingsChange) (api
 			}
 		}
 		set.Mirrors = mirrors
-		origins := slices.Concat(set.Origins, in.Allow)
+		origins := append(append([]string{}, set.Origins...), in.Allow...)
 		slices.Sort(origins)
 		origins = slices.Compact(origins)
 		set.Origins = slices.DeleteFunc(origins, func(o string) bool { return slices.Contains(in.Forbid, o) })
@@ -188,7 +187,6 @@ func (s *Server) revokeToken(ctx context.Context, in api.JobRequest) (console.No
 }
 
 func (s *Server) backup(w http.ResponseWriter, r *http.Request, _ console.Nothing) error {
-	w.Header().Set("Content-Type", "application/x-tar")
 	w.Header().Set("Content-Disposition", `attachment; filename="berth-backup.tar"`)
 	if err := s.store.Backup(r.Context(), w); err != nil {
 		s.log.Error("backup failed", "error", err)

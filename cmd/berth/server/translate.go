@@ -2,8 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -85,7 +83,7 @@ func (t *translator) deployment(ctx context.Context, m *revision.Mount, slot rev
 		return nil, err
 	}
 	built.Handler = handler
-	built.ID = digest(append(parts, handler.ID)...)
+	built.ID = t.server.box.Digest(append(parts, handler.ID)...)
 	return built, nil
 }
 
@@ -160,7 +158,8 @@ func (g *graph) build(ctx context.Context, id name.ID, namespace string, r role)
 		unit.Dependencies[alias] = dependency
 		parts = append(parts, alias, dependency.ID)
 	}
-	unit.ID = digest(parts...)
+	// The configuration is in it with its secrets opened.
+	unit.ID = g.server.box.Digest(parts...)
 	g.built[key] = unit
 	return unit, nil
 }
@@ -233,15 +232,6 @@ func (g *graph) config(pkg *openPackage) ([]byte, error) {
 		return nil, err
 	}
 	return json.RawMessage(object), nil
-}
-
-// digest names content: equal parts have equal digests.
-func digest(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		fmt.Fprintf(h, "%d:%s", len(p), p)
-	}
-	return hex.EncodeToString(h.Sum(nil))
 }
 
 func sortedKeys[V any](m map[string]V) []string {
