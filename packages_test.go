@@ -48,6 +48,7 @@ func TestFrozenPackages(t *testing.T) {
 		{from: "testdata/frozen/v1/baz-v2.5.1.zip"},
 		{"testdata/frozen/v1/c-v1.0.0.zip", "/c", []string{"/c/x?y"}, []string{"hello /c/x?y"}},
 		{"testdata/frozen/v1/cgi-v1.0.0.zip", "/cgi", []string{"/cgi/x"}, []string{"hello /x"}},
+		{"testdata/frozen/v1/http-wasm-v1.0.0.zip", "/old", []string{"/old/u?q", "/old/m"}, []string{"/old/u?q/old"}},
 		{"testdata/frozen/v1/frundle-v0.5.0.zip", "/news", []string{"/news"}, []string{"Frundle 0.5 with", "Baz 2.5.1"}},
 		{"testdata/frozen/v1/foobar-v3.5.0.zip", "/bar", []string{"/bar/", "/bar/static/style.css"}, []string{"<h1>Hello", "Foobar 3.5 with", "Baz 2.1.3", "This is visit number 1.", "font"}},
 	})

@@ -10,8 +10,10 @@
 //	func main() {}
 //
 // It is built as any guest of the SDK, see package berth. The price is size:
-// package net/http makes a module of about 5 MB, where one that uses package
-// berth alone has 2 MB, and both install time and memory grow with that.
+// package net/http makes a module of 5.4 MB, where one that uses package berth
+// alone has 2.3 MB. On a machine with two cores its first answer took 60 ms
+// instead of 23 ms with the code in the disk cache, and 1.5 s instead of 0.6 s
+// when it had to be compiled.
 //
 // The path is the one that the visitor asked for, with that of the mount:
 // [http.StripPrefix] with berth.Mount() takes it off. An answer is sent when

@@ -59,6 +59,7 @@ func TestGuest(t *testing.T) {
 		{"POST", "/echo", strings.Repeat("x", 1<<20), 202, strings.Repeat("x", 1<<20)},
 		{"DELETE", "/echo", "", 405, "Method Not Allowed\n"},
 		{"GET", "/nowhere", "", 404, "404 page not found\n"},
+		{"GET", "/long", "", 200, "abc"},
 		{"GET", "/panic", "", 500, "Internal Server Error\n"},
 		{"GET", "/hello/again", "", 200, "hello again of " + strings.TrimPrefix(server.URL, "http://")},
 	} {

@@ -82,6 +82,7 @@ type writer struct {
 	header http.Header
 	sent   http.Header // as it was at the first WriteHeader; nil before
 	status int
+	most   int64 // bytes of body, as Content-Length said; -1: any number
 	body   bytes.Buffer
 }
 
@@ -110,14 +111,26 @@ func (w *writer) WriteHeader(status int) {
 	if w.sent != nil || status < 200 {
 		return // it was said before, or is none of the answer itself
 	}
-	w.status, w.sent = status, w.header.Clone()
+	w.status, w.sent, w.most = status, w.header.Clone(), -1
+	if length, said := w.sent["Content-Length"]; said {
+		n, err := strconv.ParseInt(strings.Join(length, ","), 10, 64)
+		if err != nil || n < 0 {
+			w.sent.Del("Content-Length") // as net/http does with one that is malformed
+			return
+		}
+		w.most = n
+	}
 }
 
-// Write implements [http.ResponseWriter].
+// Write implements [http.ResponseWriter]. What is more than the header said is
+// refused here, for the host is given all writes as one and would refuse all.
 func (w *writer) Write(b []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
 	if w.status == http.StatusNoContent || w.status == http.StatusNotModified {
 		return 0, http.ErrBodyNotAllowed
+	}
+	if w.most >= 0 && int64(w.body.Len()+len(b)) > w.most {
+		return 0, http.ErrContentLength
 	}
 	return w.body.Write(b)
 }

@@ -66,6 +66,17 @@ func TestServe(t *testing.T) {
 				t.Errorf("a body where none may be: %v", err)
 			}
 		}, status: 204},
+		"more than it said": {handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "3")
+			_, _ = io.WriteString(w, "abc")
+			if n, err := io.WriteString(w, "d"); n != 0 || !errors.Is(err, http.ErrContentLength) {
+				t.Errorf("a byte too much: %d, %v", n, err)
+			}
+		}, status: 200, headers: "Content-Length: 3|Content-Type: text/plain; charset=utf-8", answer: "abc"},
+		"length that is none": {handler: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "-3")
+			_, _ = io.WriteString(w, "abc")
+		}, status: 200, headers: "Content-Type: text/plain; charset=utf-8", answer: "abc"},
 		"panic":        {handler: func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", "1"); panic("boo") }, status: 500, headers: plain + "|X-Content-Type-Options: nosniff", answer: "Internal Server Error\n", logged: "panic: boo"},
 		"wrong status": {handler: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(999) }, status: 500, headers: plain + "|X-Content-Type-Options: nosniff", answer: "Internal Server Error\n", logged: "invalid status 999"},
 		"abort":        {handler: func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, status: 500, headers: plain + "|X-Content-Type-Options: nosniff", answer: "Internal Server Error\n"},

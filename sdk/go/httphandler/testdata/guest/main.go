@@ -21,6 +21,11 @@ func init() {
 		w.WriteHeader(http.StatusAccepted)
 		_, _ = io.Copy(w, r.Body)
 	})
+	mux.HandleFunc("GET /long", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "3")
+		_, _ = io.WriteString(w, "abc")
+		_, _ = io.WriteString(w, "d") // is refused
+	})
 	mux.HandleFunc("/panic", func(http.ResponseWriter, *http.Request) { panic("as it was asked") })
 	httphandler.Handle(mux)
 }
