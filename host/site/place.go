@@ -66,9 +66,9 @@ func (s *Site) Log(ctx context.Context, mountID string, slot Slot, follow bool) 
 	return p.log.all(ctx, follow)
 }
 
-func (s *Site) failure(p *place, pkg string, err error) {
+func (s *Site) failure(p *place, request, pkg string, err error) {
 	if s.options.OnFailure != nil {
-		s.options.OnFailure(Failure{Mount: p.id, Slot: p.slot, Package: pkg, Time: time.Now(), Answered: p.stats.requests(), Err: err})
+		s.options.OnFailure(Failure{Mount: p.id, Slot: p.slot, Request: request, Package: pkg, Time: time.Now(), Answered: p.stats.requests(), Err: err})
 	}
 }
 

@@ -43,6 +43,7 @@ type Options struct {
 type Failure struct {
 	Mount    string // ID; "" for filters of the whole site
 	Slot     Slot
+	Request  string // ID; "" outside of one. One request may fail several times
 	Package  string // with version; "" when a whole deployment failed
 	Time     time.Time
 	Answered uint64 // requests that the slot has answered, well or not, since the server started

@@ -161,7 +161,7 @@ func (u *unit) failed(request string, err error) {
 		}
 	}
 	u.note("error", request, text)
-	u.site.failure(u.place, u.String(), err)
+	u.site.failure(u.place, request, u.String(), err)
 }
 
 // serve answers a request by the unit's code, in an instance that c has to

@@ -165,7 +165,7 @@ func (v *visit) route(w http.ResponseWriter, r *http.Request) error {
 func (v *visit) unavailable(w http.ResponseWriter, r *http.Request, d *deployment, err error) error {
 	v.deployment = d
 	if r.Context().Err() == nil {
-		v.site.failure(d.place, "", err)
+		v.site.failure(d.place, v.id.text(), "", err)
 		writePage(w, r, http.StatusServiceUnavailable, v.id.text())
 	}
 	return err

@@ -63,7 +63,8 @@ func (w *watch) run(ctx context.Context, giveUp func(context.Context, site.Failu
 	}
 }
 
-// add notes a failure, and reports why that was the last one, if it was. Most
+// add notes a failure, and reports why that was the last one, if it was. What
+// fails again and again within one request counts once. Most
 // answers must have failed: on a busy mount, a visitor who knows one request
 // that its module can't stand must not be able to take it away from the others.
 func (w *watch) add(f site.Failure) (why string, last bool) {
@@ -76,6 +77,9 @@ func (w *watch) add(f site.Failure) (why string, last bool) {
 		w.sweep(f.Time)
 		s = &streak{}
 		w.slots[key] = s
+	}
+	if n := len(s.list); n > 0 && f.Request != "" && s.list[n-1].Request == f.Request {
+		return "", false
 	}
 	s.list = append(s.list, f)
 	if n := len(s.list); n > failuresMax {

@@ -47,6 +47,17 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// A module that tries again and again within one request fails once.
+func TestWatchCountsRequests(t *testing.T) {
+	w, now := newWatch(), time.Unix(0, 0)
+	for i, request := range []string{"a", "a", "a", "a", "a", "b", "b", "c", "d", "", ""} {
+		_, last := w.add(site.Failure{Mount: "m", Slot: site.Production, Request: request, Time: now, Err: errors.New("x")})
+		if want := i == 9; last != want {
+			t.Errorf("failure %d, in request %q: given up %v, want %v", i, request, last, want)
+		}
+	}
+}
+
 // Slots that failed once must not be remembered for ever.
 func TestWatchForgets(t *testing.T) {
 	w := newWatch()
