@@ -22,7 +22,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/berth-host/berth/cmd/berth/client"
+	"github.com/berth-host/berth/host/console/client"
 )
 
 const scripts = "testdata/script"

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/berth-host/berth/cmd/berth/client"
 	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/console/client"
 )
 
 // A verb is one thing that berth does when asked by name.

@@ -14,9 +14,9 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/berth-host/berth/cmd/berth/api"
-	"github.com/berth-host/berth/cmd/berth/client"
 	"github.com/berth-host/berth/cmd/berth/server"
+	"github.com/berth-host/berth/host/console/api"
+	"github.com/berth-host/berth/host/console/client"
 	"github.com/berth-host/berth/modules"
 	"github.com/berth-host/berth/registry/manifest"
 	"github.com/berth-host/berth/registry/publish"

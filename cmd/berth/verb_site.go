@@ -14,9 +14,9 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/berth-host/berth/cmd/berth/api"
-	"github.com/berth-host/berth/cmd/berth/client"
 	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/console/api"
+	"github.com/berth-host/berth/host/console/client"
 )
 
 // siteVerbs talk to the running server.

@@ -16,8 +16,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/berth-host/berth/cmd/berth/api"
-	"github.com/berth-host/berth/cmd/berth/client"
+	"github.com/berth-host/berth/host/console/api"
+	"github.com/berth-host/berth/host/console/client"
 )
 
 func setupConfig(c *cli, f *flag.FlagSet) func(context.Context, []string) error {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/berth-host/berth/cmd/berth/api"
+	"github.com/berth-host/berth/host/console/api"
 )
 
 // TestFailingModule lets a module fail until the server disables it, and looks

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/berth-host/berth/cmd/berth/api"
+	"github.com/berth-host/berth/host/console/api"
 )
 
 // raw sends bytes to the site and returns what a visitor reads.

@@ -21,10 +21,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/berth-host/berth/cmd/berth/api"
-	"github.com/berth-host/berth/cmd/berth/client"
 	"github.com/berth-host/berth/cmd/berth/server"
 	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/console/api"
+	"github.com/berth-host/berth/host/console/client"
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/modules"
 )

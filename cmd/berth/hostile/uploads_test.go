@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/berth-host/berth/cmd/berth/api"
+	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/modules"
 	"github.com/berth-host/berth/registry/archive"
 )

@@ -9,8 +9,8 @@ import (
 	"strings"
 
 	"github.com/berth-host/berth/abi/berth"
-	"github.com/berth-host/berth/cmd/berth/api"
 	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/registry/data"
 	"github.com/berth-host/berth/registry/revision"
 	"github.com/berth-host/berth/registry/store"

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/berth-host/berth/cmd/berth/api"
 	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/registry/manifest"
 	"github.com/berth-host/berth/registry/revision"
 )

@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/berth-host/berth/cmd/berth/api"
+	"github.com/berth-host/berth/host/console/api"
 )
 
 const (

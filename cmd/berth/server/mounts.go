@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/berth-host/berth/cmd/berth/api"
 	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/host/site"
 	"github.com/berth-host/berth/registry/config"
 	"github.com/berth-host/berth/registry/manifest"
@@ -139,7 +139,7 @@ func describeDeployment(d *revision.Deployment) *api.Deployment {
 	if d == nil {
 		return nil
 	}
-	described := &api.Deployment{Package: d.Lock.Root.Package, Version: d.Lock.Root.Version, Grants: map[string]manifest.Permissions{}, DataVersion: d.DataVersion}
+	described := &api.Deployment{Package: d.Lock.Root.Package, Version: d.Lock.Root.Version, Grants: map[string]api.Permissions{}, DataVersion: d.DataVersion}
 	for _, unit := range d.Units() {
 		for _, node := range unit.Lock.Nodes {
 			for _, alias := range sortedKeys(node.Edges) {
@@ -147,10 +147,20 @@ func describeDeployment(d *revision.Deployment) *api.Deployment {
 				described.Edges = append(described.Edges, api.Edge{From: node.ID.String(), Name: alias, Package: edge.Package, Version: edge.Chosen})
 			}
 		}
-		maps.Copy(described.Grants, unit.Grants)
+		for pkg, given := range unit.Grants {
+			described.Grants[pkg] = describePermissions(given)
+		}
 	}
 	for _, f := range d.Filters {
 		described.Filters = append(described.Filters, f.Lock.Root.String())
+	}
+	return described
+}
+
+func describePermissions(p manifest.Permissions) api.Permissions {
+	described := api.Permissions{Data: p.Data}
+	for _, f := range p.Fetch {
+		described.Fetch = append(described.Fetch, api.FetchPermission(f))
 	}
 	return described
 }

@@ -14,8 +14,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/berth-host/berth/cmd/berth/api"
 	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/registry"
 	"github.com/berth-host/berth/registry/archive"
@@ -174,7 +174,7 @@ func (s *Server) describePackage(ctx context.Context, rec registry.Record) (api.
 	m := rec.Manifest
 	p := api.Package{
 		Package: rec.ID.Package, Version: rec.ID.Version, Title: m.Title, Description: m.Description, License: m.License, Homepage: m.Homepage,
-		Source: rec.Source, H1: rec.H1, Size: rec.Size, Installed: rec.Installed, Handler: m.Handler != nil, Filter: m.Filter != nil, Permissions: m.Permissions,
+		Source: rec.Source, H1: rec.H1, Size: rec.Size, Installed: rec.Installed, Handler: m.Handler != nil, Filter: m.Filter != nil, Permissions: describePermissions(m.Permissions),
 	}
 	if len(rec.Signers) > 0 {
 		p.Signer = rec.Signers[0]

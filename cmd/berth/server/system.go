@@ -11,8 +11,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/berth-host/berth/cmd/berth/api"
 	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/host/site"
 	"github.com/berth-host/berth/registry"
 	"github.com/berth-host/berth/registry/store"

@@ -6,8 +6,6 @@ package api
 import (
 	"encoding/json"
 	"time"
-
-	"github.com/berth-host/berth/registry/manifest"
 )
 
 // Site is the state of the whole site.
@@ -31,6 +29,18 @@ type SiteChange struct {
 	Why      string  `json:"why,omitempty"`
 }
 
+// Permissions are what a package asks for, or what its owner gave.
+type Permissions struct {
+	Data  bool              `json:"data,omitempty"`
+	Fetch []FetchPermission `json:"fetch,omitempty"`
+}
+
+// A FetchPermission is outgoing HTTP to one host.
+type FetchPermission struct {
+	Host   string `json:"host"` // exact name, or *.name for all names below it; with :port if not 443
+	Reason string `json:"reason"`
+}
+
 // Package is one installed version of a package.
 type Package struct {
 	Package      string                `json:"package"`
@@ -46,7 +56,7 @@ type Package struct {
 	Installed    time.Time             `json:"installed"`
 	Handler      bool                  `json:"handler"`
 	Filter       bool                  `json:"filter"`
-	Permissions  manifest.Permissions  `json:"permissions"`
+	Permissions  Permissions           `json:"permissions"`
 	Dependencies map[string]Dependency `json:"dependencies,omitempty"`
 }
 
@@ -79,12 +89,12 @@ type Edge struct {
 
 // Deployment is what stands in a slot.
 type Deployment struct {
-	Package     string                          `json:"package"`
-	Version     string                          `json:"version"`
-	Edges       []Edge                          `json:"edges,omitempty"`
-	Filters     []string                        `json:"filters,omitempty"` // package@version
-	Grants      map[string]manifest.Permissions `json:"grants,omitempty"`
-	DataVersion int                             `json:"dataVersion,omitempty"`
+	Package     string                 `json:"package"`
+	Version     string                 `json:"version"`
+	Edges       []Edge                 `json:"edges,omitempty"`
+	Filters     []string               `json:"filters,omitempty"` // package@version
+	Grants      map[string]Permissions `json:"grants,omitempty"`
+	DataVersion int                    `json:"dataVersion,omitempty"`
 }
 
 // BetaPolicy says who is sent to a mount's beta slot.
