@@ -97,23 +97,21 @@ func BenchmarkCommand(b *testing.B) {
 // From the disk, compiled earlier.
 func BenchmarkLoadWarm(b *testing.B) {
 	e := newEngine(b)
+	e.codeMemory = 0
 	loadGuest(b, e, "reactor").Release()
 	b.ReportAllocs()
 	for b.Loop() {
-		m := loadGuest(b, e, "reactor")
-		m.bytes = idleCode + 1 // so that it is evicted
-		m.Release()
+		loadGuest(b, e, "reactor").Release() // and evicted
 	}
 }
 
 // Compiled in a child process.
 func BenchmarkLoadCold(b *testing.B) {
 	e := newEngine(b)
+	e.codeMemory = 0
 	hash := digestOf(guest(b, "reactor"))
 	for b.Loop() {
-		m := loadGuest(b, e, "reactor")
-		m.bytes = idleCode + 1
-		m.Release()
+		loadGuest(b, e, "reactor").Release()
 		r, err := e.cache.readRecord(hash)
 		if err != nil {
 			b.Fatal(err)
