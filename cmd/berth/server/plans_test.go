@@ -143,4 +143,3 @@ func (f *fixture) blobs() (n int) {
 	}
 	return n
 }
-
