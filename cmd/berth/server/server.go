@@ -55,6 +55,7 @@ type Server struct {
 	engine   *engine.Engine
 	registry *registry.Registry
 	packages *packages
+	plans    plans
 	chain    *revision.Chain
 	site     *site.Site
 	console  *console.Console
@@ -204,7 +205,7 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 // routes is the whole API.
 func (s *Server) routes() []console.Route {
 	var all []console.Route
-	for _, part := range [][]console.Route{s.packageRoutes(), s.mountRoutes(), s.revisionRoutes(), s.configRoutes(), s.dataRoutes(), s.systemRoutes()} {
+	for _, part := range [][]console.Route{s.packageRoutes(), s.planRoutes(), s.mountRoutes(), s.revisionRoutes(), s.configRoutes(), s.dataRoutes(), s.systemRoutes()} {
 		all = append(all, part...)
 	}
 	return all
@@ -295,6 +296,7 @@ func (s *Server) close() error {
 	if s.jobs != nil {
 		s.jobs.Close()
 	}
+	s.plans.stop()
 	if s.site != nil {
 		add(s.site.Close(ctx))
 	}

@@ -53,7 +53,7 @@ type Package struct {
 	Signer       string                `json:"signer,omitempty"` // the key that signed its index, as berth keys new prints it
 	H1           string                `json:"h1"`
 	Size         int64                 `json:"size"` // bytes
-	Installed    time.Time             `json:"installed"`
+	Installed    time.Time             `json:"installed,omitzero"`
 	Handler      bool                  `json:"handler"`
 	Filter       bool                  `json:"filter"`
 	Permissions  Permissions           `json:"permissions"`
