@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/berth-host/berth/host/logs"
 	"github.com/berth-host/berth/host/traffic"
 )
 
@@ -17,6 +18,12 @@ type place struct {
 	route atomic.Pointer[string] // host and path of the mount; "" for the whole site
 	log   ringLog
 	stats traffic.Counters
+	trap  atomic.Pointer[Trap] // the last one; nil: none yet
+}
+
+// line is a line of the place's log in the words of all logs.
+func (p *place) line(l LogLine) logs.Line {
+	return logs.Line{Time: l.Time, Source: logs.Module, Level: l.Level, Mount: p.id, Route: p.mount(), Slot: string(p.slot), Package: l.Package, Request: l.Request, Text: l.Text}
 }
 
 func (p *place) mount() string { return *p.route.Load() }
@@ -30,6 +37,9 @@ func (s *Site) place(mountID, route string, slot Slot) *place {
 	if p == nil {
 		p = &place{id: mountID, slot: slot}
 		p.route.Store(&route)
+		if s.options.OnLine != nil {
+			p.log.tell = func(line LogLine) { s.options.OnLine(p.line(line)) }
+		}
 		s.places[key] = p
 	}
 	return p
