@@ -53,7 +53,7 @@ type Package struct {
 	Signer       string                `json:"signer,omitempty"` // the key that signed its index, as berth keys new prints it
 	H1           string                `json:"h1"`
 	Size         int64                 `json:"size"` // bytes
-	Installed    time.Time             `json:"installed"`
+	Installed    time.Time             `json:"installed,omitzero"`
 	Handler      bool                  `json:"handler"`
 	Filter       bool                  `json:"filter"`
 	Permissions  Permissions           `json:"permissions"`
@@ -364,19 +364,6 @@ type Check struct {
 type Damage struct {
 	Subject string `json:"subject"`
 	Problem string `json:"problem"`
-}
-
-// Traffic is what each slot does now, since the server started.
-type Traffic struct {
-	Mount    string `json:"mount"` // path, with host if it has one
-	Slot     string `json:"slot"`
-	Package  string `json:"package"`
-	Requests uint64 `json:"requests"`
-	Traps    uint64 `json:"traps"`
-	Busy     int    `json:"busy"`
-	Waiting  int    `json:"waiting"`
-	Idle     int    `json:"idle"`
-	Memory   int64  `json:"memory"` // bytes
 }
 
 // JobRequest asks for a job once its version is above After.
