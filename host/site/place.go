@@ -68,14 +68,20 @@ func (s *Site) forget(mountID string) {
 // Log yields the log lines of a slot that are kept, the oldest first, and, if
 // follow is set, those to come until ctx ends. The filters of the whole site
 // write to the mount "". A mount that does not exist has no lines.
-func (s *Site) Log(ctx context.Context, mountID string, slot Slot, follow bool) iter.Seq[LogLine] {
+func (s *Site) Log(ctx context.Context, mountID string, slot Slot, follow bool) iter.Seq[logs.Line] {
 	s.mu.RLock()
 	p := s.places[placeKey{mountID, slot}]
 	s.mu.RUnlock()
-	if p == nil {
-		return func(func(LogLine) bool) {}
+	return func(yield func(logs.Line) bool) {
+		if p == nil {
+			return
+		}
+		for line := range p.log.all(ctx, follow) {
+			if !yield(p.line(line)) {
+				return
+			}
+		}
 	}
-	return p.log.all(ctx, follow)
 }
 
 func (s *Site) failure(p *place, request, pkg string, err error) {

@@ -16,7 +16,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,6 +31,7 @@ import (
 	"github.com/berth-host/berth/host/console/client"
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/host/listen"
+	"github.com/berth-host/berth/host/logs"
 	"github.com/berth-host/berth/host/site"
 	"github.com/berth-host/berth/registry"
 	"github.com/berth-host/berth/registry/revision"
@@ -61,6 +64,10 @@ type Server struct {
 	console  *console.Console
 	jobs     *console.Jobs
 	watch    *watch
+	lines    *logs.Log // of everybody
+	run      string    // tells runs of the server apart
+
+	liveReaders atomic.Int32
 
 	changing sync.Mutex // one change to the site at a time
 
@@ -76,7 +83,8 @@ type Server struct {
 // Open opens a server's data folder, which is made when it isn't there, loads
 // the site and binds its addresses. Nothing is answered before [Server.Run].
 func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err error) {
-	s = &Server{log: opts.Log, startup: startup}
+	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36)}
+	s.log = slog.New(logs.Handler(opts.Log.Handler(), s.lines))
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -101,7 +109,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	}
 	s.engine, err = engine.New(ctx, engine.Options{
 		CacheDir: filepath.Join(startup.Data, "cache"), Compiler: opts.Compiler,
-		Dialects: []*abi.Dialect{httpwasm.Dialect, berth.Dialect}, Log: opts.Log,
+		Dialects: []*abi.Dialect{httpwasm.Dialect, berth.Dialect}, Log: s.log,
 	})
 	if err != nil {
 		return s, err
@@ -118,7 +126,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
-	s.site = site.New(site.Options{Engine: s.engine, Log: opts.Log, Metrics: metrics, AccessLog: startup.AccessLog, OnFailure: s.watch.tell})
+	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog, OnFailure: s.watch.tell, OnLine: s.lines.Add})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
@@ -213,6 +221,7 @@ func (s *Server) routes() []console.Route {
 		s.configRoutes(),
 		s.dataRoutes(),
 		s.trafficRoutes(),
+		s.logRoutes(),
 		s.systemRoutes(),
 	} {
 		all = append(all, part...)

@@ -297,22 +297,6 @@ type BetaData struct {
 	Keep  bool   `json:"keep"` // into production's data; false: drop it
 }
 
-// LogRequest asks for log lines of a mount's slot.
-type LogRequest struct {
-	Mount  string `query:"mount"`
-	Slot   string `query:"slot"`
-	Follow bool   `query:"follow"`
-}
-
-// LogLine is one line of a deployment's log.
-type LogLine struct {
-	Time    time.Time `json:"time"`
-	Level   string    `json:"level"`
-	Request string    `json:"request,omitempty"`
-	Package string    `json:"package,omitempty"`
-	Text    string    `json:"text"`
-}
-
 // BetaLink is an address that shows the beta view to whoever opens it.
 type BetaLink struct {
 	URL     string    `json:"url"`
