@@ -250,29 +250,6 @@ func (c *cli) printLogLine(line api.LogLine) error {
 	return err
 }
 
-func setupTop(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
-	return func(ctx context.Context, args []string) error {
-		if err := exactly(args, 0, "no arguments"); err != nil {
-			return err
-		}
-		cl, err := c.client()
-		if err != nil {
-			return err
-		}
-		var traffic []api.Traffic
-		if err := cl.Call(ctx, http.MethodGet, "/traffic", nil, nil, &traffic); err != nil {
-			return err
-		}
-		return c.print(traffic, func(w io.Writer) {
-			c.table(w, "MOUNT SLOT PACKAGE REQUESTS TRAPS BUSY WAITING IDLE MEMORY", func(row func(...any)) {
-				for _, t := range traffic {
-					row(t.Mount, t.Slot, t.Package, t.Requests, t.Traps, t.Busy, t.Waiting, t.Idle, size(t.Memory))
-				}
-			})
-		})
-	}
-}
-
 func setupSettings(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	mirror := listFlag(f, "mirror", "`PREFIX=URL`: fetch packages whose names start with PREFIX from URL (PREFIX= removes it)")
 	allow := listFlag(f, "allow", "allow an `origin` though it is plain HTTP or private, such as http://127.0.0.1:9000")

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/host/traffic"
 )
 
 // Traffic is what the deployment in one slot of a mount does, as it stands now.
@@ -25,6 +26,7 @@ type Traffic struct {
 
 // Traffic lists the slots that hold a deployment, by host and path.
 func (s *Site) Traffic() []Traffic {
+	s.look(time.Now())
 	var all []Traffic
 	for m, d := range s.current.Load().deployments {
 		all = append(all, d.traffic(m))
@@ -47,7 +49,7 @@ func (g *generation) deployments(yield func(*mount, *deployment) bool) {
 }
 
 func (d *deployment) traffic(m *mount) Traffic {
-	t := Traffic{Mount: m.ID, Host: m.Host, Path: m.Path, Slot: d.place.slot, Requests: d.place.stats.requests()}
+	t := Traffic{Mount: m.ID, Host: m.Host, Path: m.Path, Slot: d.place.slot, Requests: d.place.stats.Requests()}
 	if h := d.spec.Handler; h != nil {
 		t.Package = h.Package + "@" + h.Version
 	}
@@ -58,7 +60,7 @@ func (d *deployment) traffic(m *mount) Traffic {
 			}
 		}
 	}
-	t.Traps = d.place.stats.traps.Load()
+	t.Traps = d.place.stats.Traps()
 	return t
 }
 
@@ -106,7 +108,7 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 		}
 		t := d.traffic(m)
 		slot := string(t.Slot)
-		d.place.stats.collect(metrics, m.route(), slot)
+		collect(metrics, &d.place.stats, m.route(), slot)
 		gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 			metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{m.route(), slot}, labels...)...)
 		}
@@ -124,20 +126,13 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-func (s *stats) collect(metrics chan<- prometheus.Metric, mount, slot string) {
-	for i := range s.classes {
-		if n := s.classes[i].Load(); n > 0 {
+func collect(metrics chan<- prometheus.Metric, c *traffic.Counters, mount, slot string) {
+	for i := range traffic.Classes {
+		if n := c.Class(i); n > 0 {
 			metrics <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), mount, slot, strconv.Itoa(i)+"xx")
 		}
 	}
-	metrics <- prometheus.MustNewConstMetric(trapsDesc, prometheus.CounterValue, float64(s.traps.Load()), mount, slot)
-	buckets := make(map[float64]uint64, len(latencyBounds))
-	var total uint64
-	for i := range s.latency {
-		total += s.latency[i].Load()
-		if i < len(latencyBounds) {
-			buckets[latencyBounds[i]] = total
-		}
-	}
-	metrics <- prometheus.MustNewConstHistogram(latencyDesc, total, float64(s.nanos.Load())/1e9, buckets, mount, slot)
+	metrics <- prometheus.MustNewConstMetric(trapsDesc, prometheus.CounterValue, float64(c.Traps()), mount, slot)
+	below, total := c.Histogram()
+	metrics <- prometheus.MustNewConstHistogram(latencyDesc, total, c.Seconds(), below, mount, slot)
 }

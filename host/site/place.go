@@ -5,6 +5,8 @@ import (
 	"iter"
 	"sync/atomic"
 	"time"
+
+	"github.com/berth-host/berth/host/traffic"
 )
 
 // A place is one slot of one mount. It outlives the deployments that stand in
@@ -14,7 +16,7 @@ type place struct {
 	slot  Slot
 	route atomic.Pointer[string] // host and path of the mount; "" for the whole site
 	log   ringLog
-	stats stats
+	stats traffic.Counters
 }
 
 func (p *place) mount() string { return *p.route.Load() }
@@ -68,34 +70,6 @@ func (s *Site) Log(ctx context.Context, mountID string, slot Slot, follow bool) 
 
 func (s *Site) failure(p *place, request, pkg string, err error) {
 	if s.options.OnFailure != nil {
-		s.options.OnFailure(Failure{Mount: p.id, Slot: p.slot, Request: request, Package: pkg, Time: time.Now(), Answered: p.stats.requests(), Err: err})
+		s.options.OnFailure(Failure{Mount: p.id, Slot: p.slot, Request: request, Package: pkg, Time: time.Now(), Answered: p.stats.Requests(), Err: err})
 	}
-}
-
-// latencyBounds are the upper bounds of the histogram's buckets, in seconds.
-var latencyBounds = [...]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
-
-// stats are counted without locks or lookups.
-type stats struct {
-	classes [6]atomic.Uint64 // requests by the first digit of the status; 0: the visitor went away
-	latency [len(latencyBounds) + 1]atomic.Uint64
-	nanos   atomic.Int64 // of all requests
-	traps   atomic.Uint64
-}
-
-func (s *stats) observe(status int, took time.Duration) {
-	s.classes[status/100%len(s.classes)].Add(1)
-	i, seconds := 0, took.Seconds()
-	for i < len(latencyBounds) && seconds > latencyBounds[i] {
-		i++
-	}
-	s.latency[i].Add(1)
-	s.nanos.Add(int64(took))
-}
-
-func (s *stats) requests() (n uint64) {
-	for i := range s.classes {
-		n += s.classes[i].Load()
-	}
-	return n
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/berth-host/berth/host/assets"
 	"github.com/berth-host/berth/host/egress"
 	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/host/traffic"
 )
 
 // Limits of what passes between visitors and modules.
@@ -65,6 +66,9 @@ type Site struct {
 	retiring sync.WaitGroup      // generations that still run
 	places   map[placeKey]*place // guarded by mu
 	mu       sync.RWMutex
+
+	unrouted traffic.Counters // what no deployment was asked for
+	history  *traffic.Recorder[placeKey]
 }
 
 type placeKey struct {
@@ -83,6 +87,7 @@ func New(options Options) *Site {
 		changing: make(chan struct{}, 1),
 		mounts:   map[string]*mount{},
 		places:   map[placeKey]*place{},
+		history:  traffic.NewRecorder[placeKey](time.Now()),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

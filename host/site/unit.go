@@ -155,7 +155,7 @@ func (u *unit) failed(request string, err error) {
 	}
 	text := err.Error()
 	if trapped {
-		u.place.stats.traps.Add(1)
+		u.place.stats.Trapped()
 		if text = trap.Cause.Error(); trap.Stack != "" {
 			text += "\n" + trap.Stack
 		}

@@ -356,6 +356,8 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "POST " + v1 + "/mounts/{mount}/beta-data", in: api.BetaData{}},
 		{route: "GET " + v1 + "/logs", query: inMount("production")},
 		{route: "GET " + v1 + "/traffic"},
+		{route: "GET " + v1 + "/traffic", query: url.Values{"since": {"15m"}}},
+		{route: "GET " + v1 + "/traffic/series", query: inMount("production")},
 		{route: "GET " + v1 + "/revisions", query: url.Values{"limit": {"2"}}},
 		{route: "GET " + v1 + "/diff"},
 		{route: "DELETE " + v1 + "/mounts/{mount}/slots/{slot}"},

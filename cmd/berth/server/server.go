@@ -205,7 +205,16 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 // routes is the whole API.
 func (s *Server) routes() []console.Route {
 	var all []console.Route
-	for _, part := range [][]console.Route{s.packageRoutes(), s.planRoutes(), s.mountRoutes(), s.revisionRoutes(), s.configRoutes(), s.dataRoutes(), s.systemRoutes()} {
+	for _, part := range [][]console.Route{
+		s.packageRoutes(),
+		s.planRoutes(),
+		s.mountRoutes(),
+		s.revisionRoutes(),
+		s.configRoutes(),
+		s.dataRoutes(),
+		s.trafficRoutes(),
+		s.systemRoutes(),
+	} {
 		all = append(all, part...)
 	}
 	return all
@@ -256,6 +265,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	background.Go(func() { s.watch.run(watching, s.giveUp) })
+	background.Go(func() { s.site.Record(watching) })
 	failed := make(chan error, 2)
 	go func() { failed <- s.siteServer.Serve(s.siteListener) }()
 	go func() { failed <- s.consoleServer.Serve(s.consoleListener) }()

@@ -24,7 +24,6 @@ func (s *Server) systemRoutes() []console.Route {
 		console.Action("GET", "/jobs/{id}", console.ScopeRead, "One job; with after, once it has changed", s.getJob),
 		console.Action("DELETE", "/jobs/{id}", console.ScopeDeploy, "Cancel a job", s.cancelJob),
 		console.Stream("GET", "/logs", console.ScopeRead, "Log lines of a slot, one JSON object a line", "application/x-ndjson", s.logs),
-		console.Action("GET", "/traffic", console.ScopeRead, "What each slot does now", s.traffic),
 		console.Action("PATCH", "/settings", console.ScopeAdmin, "Where packages may come from", s.changeSettings),
 		console.Action("GET", "/tokens", console.ScopeAdmin, "API tokens", s.listTokens),
 		console.Action("POST", "/tokens", console.ScopeAdmin, "Make an API token; its text is shown once", s.newToken),
@@ -82,15 +81,6 @@ func (s *Server) logs(w http.ResponseWriter, r *http.Request, in api.LogRequest)
 		}
 	}
 	return nil
-}
-
-func (s *Server) traffic(ctx context.Context, _ console.Nothing) ([]api.Traffic, error) {
-	list := []api.Traffic{}
-	for _, t := range s.site.Traffic() {
-		list = append(list, api.Traffic{Mount: t.Host + t.Path, Slot: string(t.Slot), Package: t.Package, Requests: t.Requests, Traps: t.Traps,
-			Busy: t.Busy, Waiting: t.Waiting, Idle: t.Idle, Memory: t.Memory})
-	}
-	return list, nil
 }
 
 func (s *Server) changeSettings(ctx context.Context, in api.SettingsChange) (api.Settings, error) {

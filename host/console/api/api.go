@@ -366,19 +366,6 @@ type Damage struct {
 	Problem string `json:"problem"`
 }
 
-// Traffic is what each slot does now, since the server started.
-type Traffic struct {
-	Mount    string `json:"mount"` // path, with host if it has one
-	Slot     string `json:"slot"`
-	Package  string `json:"package"`
-	Requests uint64 `json:"requests"`
-	Traps    uint64 `json:"traps"`
-	Busy     int    `json:"busy"`
-	Waiting  int    `json:"waiting"`
-	Idle     int    `json:"idle"`
-	Memory   int64  `json:"memory"` // bytes
-}
-
 // JobRequest asks for a job once its version is above After.
 type JobRequest struct {
 	ID    string `path:"id"`
