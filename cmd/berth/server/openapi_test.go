@@ -358,6 +358,7 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/logs"},
 		{route: "GET " + v1 + "/logs/live", query: url.Values{"once": {"true"}}},
 		{route: "GET " + v1 + "/traps"},
+		{route: "GET " + v1 + "/audit", query: url.Values{"limit": {"2"}}},
 		{route: "GET " + v1 + "/traffic"},
 		{route: "GET " + v1 + "/traffic", query: url.Values{"since": {"15m"}}},
 		{route: "GET " + v1 + "/traffic/series", query: inMount("production")},

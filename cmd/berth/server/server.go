@@ -34,6 +34,7 @@ import (
 	"github.com/berth-host/berth/host/logs"
 	"github.com/berth-host/berth/host/site"
 	"github.com/berth-host/berth/registry"
+	"github.com/berth-host/berth/registry/audit"
 	"github.com/berth-host/berth/registry/revision"
 	"github.com/berth-host/berth/registry/secret"
 	"github.com/berth-host/berth/registry/store"
@@ -65,7 +66,8 @@ type Server struct {
 	jobs     *console.Jobs
 	watch    *watch
 	lines    *logs.Log // of everybody
-	run      string    // tells runs of the server apart
+	audit    *audit.Log
+	run      string // tells runs of the server apart
 
 	liveReaders atomic.Int32
 
@@ -118,6 +120,9 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 		return s, err
 	}
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
+		return s, err
+	}
+	if s.audit, err = audit.Open(ctx, s.store.Data()); err != nil {
 		return s, err
 	}
 	s.packages = newPackages(s.registry)
@@ -179,11 +184,14 @@ func loadOrMake(file string, size int) ([]byte, error) {
 	return b, os.WriteFile(file, b, 0o600)
 }
 
+// machineToken is the name of the token by which programs of the same user call.
+const machineToken = "this machine"
+
 func (s *Server) listen(metrics prometheus.Gatherer) error {
-	local, localText := console.NewToken("this machine", console.ScopeAdmin, time.Now(), 0)
+	local, localText := console.NewToken(machineToken, console.ScopeAdmin, time.Now(), 0)
 	s.console = console.New(console.Options{
 		Log: s.log, Tokens: &tokens{s.store, local}, Metrics: metrics,
-		Ready: func() error { return nil }, Hosts: s.startup.ConsoleHosts, Explain: explain,
+		Ready: func() error { return nil }, Hosts: s.startup.ConsoleHosts, Explain: explain, Audit: s.writeAudit,
 	}, s.routes())
 	s.localToken = localText
 	var err error
@@ -222,6 +230,7 @@ func (s *Server) routes() []console.Route {
 		s.dataRoutes(),
 		s.trafficRoutes(),
 		s.logRoutes(),
+		s.auditRoutes(),
 		s.systemRoutes(),
 	} {
 		all = append(all, part...)

@@ -25,7 +25,7 @@ func (s *Server) systemRoutes() []console.Route {
 		console.Action("GET", "/tokens", console.ScopeAdmin, "API tokens", s.listTokens),
 		console.Action("POST", "/tokens", console.ScopeAdmin, "Make an API token; its text is shown once", s.newToken),
 		console.Action("DELETE", "/tokens/{id}", console.ScopeAdmin, "Revoke an API token", s.revokeToken),
-		console.Stream("GET", "/backup", console.ScopeAdmin, "Everything the server remembers, as a tar stream", "application/x-tar", s.backup),
+		console.Stream("GET", "/backup", console.ScopeAdmin, "Everything the server remembers, as a tar stream", "application/x-tar", s.backup).Audited(),
 		console.Action("POST", "/check", console.ScopeAdmin, "Read everything stored and report damage", s.check),
 	}
 }
