@@ -258,8 +258,8 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 	f.publish(partPackage, "v1.0.0", 1, "")
 	f.publish(sitePackage, "v1.0.0", 1, configLines+dependency+permissions)
 	var mount, other, job, token string
-	values := map[string]*string{"mount": &mount, "other": &other, "id": &job, "slot": new(string)}
-	*values["slot"] = "beta"
+	values := map[string]*string{"mount": &mount, "other": &other, "id": &job, "slot": new(string), "name": new(string)}
+	*values["slot"], *values["name"] = "beta", "heap"
 	keep := func(target *string, member string) func([]byte) {
 		return func(answer []byte) {
 			var object map[string]any
@@ -369,6 +369,12 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "POST " + v1 + "/tokens", in: api.TokenRequest{Name: "ci", Scope: "deploy", Days: 1}, then: keep(&token, "id")},
 		{route: "GET " + v1 + "/tokens", then: func([]byte) { job = token }},
 		{route: "DELETE " + v1 + "/tokens/{id}"},
+		{route: "GET " + v1 + "/system"},
+		{route: "POST " + v1 + "/system/restart", in: api.RestartRequest{Mode: "debug"}, code: "no_wrapper"},
+		{route: "PATCH " + v1 + "/system/debug", in: api.DebugChange{}, code: "not_debugging"},
+		{route: "GET " + v1 + "/system/profiles/{name}", code: "not_debugging"},
+		{route: "GET " + v1 + "/system/crashes"},
+		{route: "GET " + v1 + "/system/crashes/{id}", code: "bad_request"},
 		{route: "POST " + v1 + "/check"},
 		{route: "GET " + v1 + "/backup"},
 		{route: "DELETE " + v1 + "/packages", query: url.Values{"package": {"absent.example/x"}, "version": {"v1.0.0"}}, code: "not_installed"},
