@@ -260,6 +260,8 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 	var mount, other, job, token string
 	values := map[string]*string{"mount": &mount, "other": &other, "id": &job, "slot": new(string)}
 	*values["slot"] = "beta"
+	kept := keptStore(f)
+	values["name"] = &kept
 	keep := func(target *string, member string) func([]byte) {
 		return func(answer []byte) {
 			var object map[string]any
@@ -369,7 +371,12 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "POST " + v1 + "/tokens", in: api.TokenRequest{Name: "ci", Scope: "deploy", Days: 1}, then: keep(&token, "id")},
 		{route: "GET " + v1 + "/tokens", then: func([]byte) { job = token }},
 		{route: "DELETE " + v1 + "/tokens/{id}"},
-		{route: "POST " + v1 + "/check"},
+		{route: "POST " + v1 + "/check", then: await},
+		{route: "GET " + v1 + "/restore"},
+		{route: "POST " + v1 + "/restore", upload: backupOf(f), then: await},
+		{route: "GET " + v1 + "/restore"},
+		{route: "DELETE " + v1 + "/restore"},
+		{route: "DELETE " + v1 + "/restore/kept/{name}"},
 		{route: "GET " + v1 + "/backup"},
 		{route: "DELETE " + v1 + "/packages", query: url.Values{"package": {"absent.example/x"}, "version": {"v1.0.0"}}, code: "not_installed"},
 	}

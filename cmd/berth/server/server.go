@@ -106,6 +106,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 		return s, fmt.Errorf("data folder %s: %w", startup.Data, err)
 	}
 	s.store = opened
+	s.tellRestored(opened.Restored())
 	if err := s.openKeys(isNew); err != nil {
 		return s, err
 	}
@@ -231,6 +232,7 @@ func (s *Server) routes() []console.Route {
 		s.trafficRoutes(),
 		s.logRoutes(),
 		s.auditRoutes(),
+		s.backupRoutes(),
 		s.systemRoutes(),
 	} {
 		all = append(all, part...)
