@@ -73,6 +73,7 @@ func add(sum *engine.Stats, s engine.Stats) {
 	sum.Timeouts += s.Timeouts
 	sum.Rejected += s.Rejected
 	sum.Created += s.Created
+	sum.Times.Add(s.Times)
 }
 
 // A collector shows the site to Prometheus. What it shows is counted in each
@@ -87,12 +88,13 @@ var (
 	trapsDesc    = prometheus.NewDesc("berth_traps_total", "Calls that a module did not finish.", slotLabels, nil)
 	callsDesc    = prometheus.NewDesc("berth_calls", "Calls in all modules of a slot: running, or waiting for an instance.", append(slotLabels, "state"), nil)
 	idleDesc     = prometheus.NewDesc("berth_instances_idle", "Instances that lie ready.", slotLabels, nil)
+	guestDesc    = prometheus.NewDesc("berth_guest_seconds_total", "Time of calls in all modules of a slot: computing, blocked in host functions that wait, queued for an instance, starting instances.", append(slotLabels, "state"), nil)
 	memoryDesc   = prometheus.NewDesc("berth_memory_bytes", "Linear memory of all instances.", slotLabels, nil)
 )
 
 // Describe implements [prometheus.Collector].
 func (c *collector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{requestsDesc, latencyDesc, trapsDesc, callsDesc, idleDesc, memoryDesc} {
+	for _, d := range []*prometheus.Desc{requestsDesc, latencyDesc, trapsDesc, callsDesc, idleDesc, guestDesc, memoryDesc} {
 		descs <- d
 	}
 }
@@ -110,6 +112,13 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 		gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 			metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{m.route(), slot}, labels...)...)
 		}
+		seconds := func(d time.Duration, state string) {
+			metrics <- prometheus.MustNewConstMetric(guestDesc, prometheus.CounterValue, d.Seconds(), m.route(), slot, state)
+		}
+		seconds(t.Computing, "computing")
+		seconds(t.Blocked, "blocked")
+		seconds(t.Queued, "queued")
+		seconds(t.Starting, "starting")
 		gauge(callsDesc, float64(t.Busy), "running")
 		gauge(callsDesc, float64(t.Waiting), "waiting")
 		gauge(idleDesc, float64(t.Idle))
