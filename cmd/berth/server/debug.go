@@ -23,7 +23,7 @@ func (s *Server) debugging() bool { return s.start.Mode == protocol.Debug }
 func (s *Server) debugRoutes() []console.Route {
 	return []console.Route{
 		console.Action("PATCH", "/system/debug", console.ScopeAdmin, "In debug mode: answer visitors one at a time, or together again", s.changeDebug),
-		console.Stream("GET", "/system/profiles/{name}", console.ScopeAdmin, "In debug mode: a profile of the server, for go tool pprof", "application/octet-stream", s.profile),
+		console.Stream("GET", "/system/profiles/{profile}", console.ScopeAdmin, "In debug mode: a profile of the server, for go tool pprof", "application/octet-stream", s.profile),
 	}
 }
 

@@ -118,6 +118,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 		return s, fmt.Errorf("data folder %s: %w", startup.Data, err)
 	}
 	s.store, s.broken, s.breaks = opened, opened.Broken, opened.Breaks()
+	s.tellRestored(opened.Restored())
 	if err := s.openKeys(isNew); err != nil {
 		return s, err
 	}
@@ -250,6 +251,7 @@ func (s *Server) routes() []console.Route {
 		s.trafficRoutes(),
 		s.logRoutes(),
 		s.auditRoutes(),
+		s.backupRoutes(),
 		s.systemRoutes(),
 		s.restartRoutes(),
 		s.debugRoutes(),

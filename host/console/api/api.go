@@ -339,17 +339,6 @@ type TokenRequest struct {
 	Days  int    `json:"days" audit:"show"` // until it expires; 0: never
 }
 
-// Check is what a check of the store found.
-type Check struct {
-	Damages []Damage `json:"damages"`
-}
-
-// Damage is one thing that is damaged.
-type Damage struct {
-	Subject string `json:"subject"`
-	Problem string `json:"problem"`
-}
-
 // JobRequest asks for a job once its version is above After.
 type JobRequest struct {
 	ID    string `path:"id"`

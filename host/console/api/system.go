@@ -46,7 +46,7 @@ type DebugChange struct {
 
 // ProfileRequest asks for a profile of the server itself.
 type ProfileRequest struct {
-	Name    string `path:"name"`     // cpu, heap, goroutine, mutex, block, allocs, threadcreate or trace
+	Name    string `path:"profile"`  // cpu, heap, goroutine, mutex, block, allocs, threadcreate or trace
 	Seconds int    `query:"seconds"` // for cpu and trace; 0: 10
 }
 
