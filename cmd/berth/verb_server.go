@@ -4,13 +4,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 
 	"github.com/berth-host/berth/cmd/berth/server"
 	"github.com/berth-host/berth/host/engine"
-	"github.com/berth-host/berth/registry/store/bolt"
 )
 
 // serverVerbs run or mend a server; they need none that runs.
@@ -18,8 +15,8 @@ var serverVerbs = []verb{
 	{name: "serve", group: groupServer, summary: "run the server", setup: setupServe,
 		help: "The data folder is made when it isn't there. Its startup file, startup.toml, holds what must be known before the\nstore is open: the addresses of site and console, and how much is logged. Flags win over the file."},
 	{name: "demo", group: groupServer, summary: "run a server with two example packages, for a tour", noJSON: true, noData: true, setup: setupDemo},
-	{name: "restore", args: "FILE", group: groupServer, summary: "make a data folder from a backup",
-		help:  "--data names the new folder. Put secret.key there too, which no backup holds.",
+	{name: "restore", args: "[FILE]", group: groupServer, summary: "make a data folder from a backup, or hand one to the running server",
+		help:  "--data names the new folder. Put secret.key there too, which no backup holds.\nWith --running, the server of --data checks the backup and puts it in place when it is started again; what it\nremembered before is kept in a folder beside. --running alone shows what is laid ready and what is kept.",
 		setup: setupRestore},
 	{name: "version", group: groupServer, summary: "print the version", noData: true, setup: setupVersion},
 	{name: compileVerb, hidden: true, noJSON: true, noData: true, summary: "compile a module from standard input", setup: setupCompile},
@@ -72,27 +69,5 @@ func setupCompile(c *cli, _ *flag.FlagSet) func(context.Context, []string) error
 			return &exitError{}
 		}
 		return nil
-	}
-}
-
-func setupRestore(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
-	return func(ctx context.Context, args []string) error {
-		if err := exactly(args, 1, "one FILE"); err != nil {
-			return err
-		}
-		in, err := os.Open(args[0])
-		if err != nil {
-			return err
-		}
-		defer in.Close()
-		if err := bolt.Restore(ctx, in, c.data); err != nil {
-			if entries, _ := os.ReadDir(c.data); len(entries) > 0 {
-				err = &hintError{err, "restore into a folder that is not there yet: --data NEW-FOLDER"}
-			}
-			return err
-		}
-		return c.print(map[string]string{"data": c.data}, func(w io.Writer) {
-			fmt.Fprintf(w, "restored into %s. Put the secret.key of the old data folder there too; then berth serve --data %s\n", c.data, c.data)
-		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/berth-host/berth/host/assets"
 	"github.com/berth-host/berth/host/egress"
 	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/host/logs"
 	"github.com/berth-host/berth/host/traffic"
 )
 
@@ -37,6 +38,8 @@ type Options struct {
 	// OnFailure is told of each failure that is a module's own fault. It is
 	// called on the way of a request and must not block.
 	OnFailure func(Failure)
+	// OnLine is told of each line in the log of a slot. It must not block.
+	OnLine func(logs.Line)
 }
 
 // A Failure is an answer that a module owed: it trapped, took too long, or its

@@ -260,6 +260,8 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 	var mount, other, job, token string
 	values := map[string]*string{"mount": &mount, "other": &other, "id": &job, "slot": new(string)}
 	*values["slot"] = "beta"
+	kept := keptStore(f)
+	values["name"] = &kept
 	keep := func(target *string, member string) func([]byte) {
 		return func(answer []byte) {
 			var object map[string]any
@@ -355,6 +357,10 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/data/entry", query: entry("key", "k"), code: "not_found"},
 		{route: "POST " + v1 + "/mounts/{mount}/beta-data", in: api.BetaData{}},
 		{route: "GET " + v1 + "/logs", query: inMount("production")},
+		{route: "GET " + v1 + "/logs"},
+		{route: "GET " + v1 + "/logs/live", query: url.Values{"once": {"true"}}},
+		{route: "GET " + v1 + "/traps"},
+		{route: "GET " + v1 + "/audit", query: url.Values{"limit": {"2"}}},
 		{route: "GET " + v1 + "/traffic"},
 		{route: "GET " + v1 + "/traffic", query: url.Values{"since": {"15m"}}},
 		{route: "GET " + v1 + "/traffic/series", query: inMount("production")},
@@ -365,7 +371,12 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "POST " + v1 + "/tokens", in: api.TokenRequest{Name: "ci", Scope: "deploy", Days: 1}, then: keep(&token, "id")},
 		{route: "GET " + v1 + "/tokens", then: func([]byte) { job = token }},
 		{route: "DELETE " + v1 + "/tokens/{id}"},
-		{route: "POST " + v1 + "/check"},
+		{route: "POST " + v1 + "/check", then: await},
+		{route: "GET " + v1 + "/restore"},
+		{route: "POST " + v1 + "/restore", upload: backupOf(f), then: await},
+		{route: "GET " + v1 + "/restore"},
+		{route: "DELETE " + v1 + "/restore"},
+		{route: "DELETE " + v1 + "/restore/kept/{name}"},
 		{route: "GET " + v1 + "/backup"},
 		{route: "DELETE " + v1 + "/packages", query: url.Values{"package": {"absent.example/x"}, "version": {"v1.0.0"}}, code: "not_installed"},
 	}

@@ -6,6 +6,8 @@
 //	registry.lock        locked by the process that has the folder
 //	blobs/1f/1f3a…       one file for each blob
 //	blobs/tmp/           files that are being written; emptied by Open
+//	restore-staged/      a backup that the next Open puts in place; see [Stage]
+//	before-restore-…/    what one has replaced
 //
 // The package promises that what was acknowledged is on disk, and that
 // damaged files give errors: no call panics, hangs or returns bytes that are
@@ -54,6 +56,7 @@ type Store struct {
 	changed broadcast
 	deletes sync.RWMutex // held for reading while a backup needs every blob
 
+	restored string // see Restored
 	calls    calls
 	poisoned atomic.Pointer[error] // why no more writes are accepted
 }
@@ -76,7 +79,7 @@ func open(dir string) (_ *Store, err error) {
 	s.queue.init()
 	s.changed.init()
 	s.calls.init()
-	if err := s.makeFolders(); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return nil, err
 	}
 	if s.lock, err = lockFile(filepath.Join(dir, lockName)); err != nil {
@@ -87,6 +90,12 @@ func open(dir string) (_ *Store, err error) {
 			s.release()
 		}
 	}()
+	if err := s.takeStaged(); err != nil {
+		return nil, err
+	}
+	if err := s.makeFolders(); err != nil {
+		return nil, err
+	}
 	if err := s.emptyTemporary(); err != nil {
 		return nil, err
 	}
