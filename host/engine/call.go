@@ -34,6 +34,7 @@ func (p *Pool) Do(ctx context.Context, state any, fn func(g abi.Guest) error) er
 		if in, err = p.instantiate(ctx, b); err != nil {
 			return err
 		}
+		b = in.budget // some of it is used up
 	}
 	in.start(ctx, state, b)
 	in.used = true
@@ -98,6 +99,7 @@ func (p *Pool) Command(ctx context.Context, command Command, state any) (exit ui
 		if in, err = p.instantiate(ctx, b); err != nil {
 			return exitCode(err)
 		}
+		b = in.budget // some of it is used up
 	}
 	in.start(ctx, state, b)
 	in.used, in.command = true, &command

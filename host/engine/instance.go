@@ -63,6 +63,7 @@ func (in *instance) finish() {
 		in.cancel()
 	}
 	in.caller, in.state, in.derived, in.cancel, in.command = nil, nil, nil, nil, nil
+	in.pool.times.add(&in.budget)
 	in.stdout.flush()
 	in.stderr.flush()
 }
@@ -121,6 +122,8 @@ func (p *Pool) instantiate(ctx context.Context, b budget) (_ *instance, err erro
 	}
 	in.starting = false
 	p.created.Add(1)
+	in.budget.leave()
+	in.budget.starting = in.budget.computed
 	return in, nil
 }
 
@@ -228,8 +231,13 @@ func (in *instance) Invoke(i int, stack []uint64) error {
 
 func (in *instance) run(e *entry, stack []uint64) error {
 	in.running = e
+	in.budget.enter()
 	err := e.function.CallWithStack(&in.context, stack)
+	in.budget.leave()
 	in.running = nil
+	// Machine code writes the results there, by an address that the collector
+	// does not see.
+	runtime.KeepAlive(stack)
 	if err != nil {
 		return in.fail(err)
 	}

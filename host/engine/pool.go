@@ -33,6 +33,7 @@ type Stats struct {
 	Timeouts            uint64
 	Rejected            uint64 // calls that found the queue full
 	Created             uint64 // instances
+	Times
 }
 
 // A Pool runs the calls of one deployment, each in an instance of its own,
@@ -49,6 +50,7 @@ type Pool struct {
 
 	spares spares
 
+	times                                     times
 	memory                                    atomic.Int64
 	calls, traps, timeouts, rejected, created atomic.Uint64
 
@@ -141,7 +143,9 @@ func (p *Pool) take(ctx context.Context, b *budget) (*instance, error) {
 }
 
 func (p *Pool) wait(ctx context.Context, w *waiter, b *budget) (*instance, error) {
-	timer := time.NewTimer(b.deadline - clock())
+	arrived := clock()
+	defer func() { p.times.queued.Add(int64(clock() - arrived)) }()
+	timer := time.NewTimer(b.deadline - arrived)
 	defer timer.Stop()
 	var err error
 	select {
@@ -149,7 +153,7 @@ func (p *Pool) wait(ctx context.Context, w *waiter, b *budget) (*instance, error
 		if w.refused {
 			return nil, p.error(ErrClosed)
 		}
-		b.started = clock()
+		b.entered = clock()
 		return w.in, nil
 	case <-ctx.Done():
 		err = ctx.Err()
@@ -193,6 +197,12 @@ func (p *Pool) give(in *instance) {
 		in = nil
 	}
 	p.mu.Lock()
+	if in != nil && len(p.waiting) == 0 && (p.closed || len(p.idle) >= p.kept) {
+		p.mu.Unlock()
+		in.close() // before the place is free: after the last of them the pool gives its code back
+		in = nil
+		p.mu.Lock()
+	}
 	if len(p.waiting) > 0 {
 		w := p.waiting[0]
 		p.waiting = slices.Delete(p.waiting, 0, 1)
@@ -205,18 +215,14 @@ func (p *Pool) give(in *instance) {
 	}
 	p.busy--
 	p.used = clock()
-	if in != nil && !p.closed && len(p.idle) < p.kept {
+	if in != nil {
 		p.idle = append(p.idle, in)
-		in = nil
 	}
 	if p.trimmer == nil && !p.closed {
 		p.trimmer = time.AfterFunc(p.idleTime, p.trim)
 	}
 	last := p.closed && p.busy == 0
 	p.mu.Unlock()
-	if in != nil {
-		in.close()
-	}
 	if last {
 		close(p.drained)
 	}
@@ -316,7 +322,7 @@ func (p *Pool) trim() {
 	p.trimmer = nil
 	old := clock() - p.idleTime
 	n := 0
-	for n < len(p.idle) && p.idle[n].budget.started <= old {
+	for n < len(p.idle) && p.idle[n].budget.entered <= old {
 		p.idle[n].close()
 		n++
 	}
@@ -413,6 +419,7 @@ func (p *Pool) Stats() Stats {
 		Timeouts: p.timeouts.Load(),
 		Rejected: p.rejected.Load(),
 		Created:  p.created.Load(),
+		Times:    p.times.load(),
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
