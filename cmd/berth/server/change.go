@@ -31,11 +31,13 @@ func (s *Server) change(ctx context.Context, why string, edit func(*revision.Dra
 		return nil, err
 	}
 	var staged *site.Staged
+	renamed := false
 	rev, err := s.chain.Commit(ctx, base, revision.Edit{Who: console.Caller(ctx), Why: why, Apply: func(d *revision.Draft) error {
 		touched, err := edit(d)
 		if err != nil {
 			return err
 		}
+		renamed = touched.settings
 		change, err := s.draftChange(ctx, d, touched)
 		if err != nil {
 			return err
@@ -50,6 +52,9 @@ func (s *Server) change(ctx context.Context, why string, edit func(*revision.Dra
 		return nil, err
 	}
 	staged.Swap()
+	if renamed {
+		s.certify(rev.Settings)
+	}
 	return rev, nil
 }
 
