@@ -17,6 +17,7 @@ type place struct {
 	route atomic.Pointer[string] // host and path of the mount; "" for the whole site
 	log   ringLog
 	stats traffic.Counters
+	gate  gate
 }
 
 func (p *place) mount() string { return *p.route.Load() }

@@ -37,6 +37,8 @@ type Options struct {
 	// OnFailure is told of each failure that is a module's own fault. It is
 	// called on the way of a request and must not block.
 	OnFailure func(Failure)
+	// MigrationTime is how long one migration of data may take; 0: two minutes.
+	MigrationTime time.Duration
 }
 
 // A Failure is an answer that a module owed: it trapped, took too long, or its

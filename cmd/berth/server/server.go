@@ -43,6 +43,8 @@ type Options struct {
 	// Compiler returns the command of the child process that compiles
 	// modules; see [engine.Options].
 	Compiler func(ctx context.Context) *exec.Cmd
+	// MigrationTime is as in [site.Options].
+	MigrationTime time.Duration
 }
 
 // A Server is one running server. Make one with [Open].
@@ -62,7 +64,8 @@ type Server struct {
 	jobs     *console.Jobs
 	watch    *watch
 
-	changing sync.Mutex // one change to the site at a time
+	changing   sync.Mutex   // one change to the site at a time
+	dataWrites sync.RWMutex // read: the API writes data; write: data moves
 
 	localToken string // of the access file
 
@@ -112,13 +115,16 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
 		return s, err
 	}
+	if err := s.sweepAllData(ctx); err != nil { // of migrations that were cut off
+		return s, err
+	}
 	s.packages = newPackages(s.registry)
 	s.chain = revision.New(s.store)
 	s.jobs = console.NewJobs(explain)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
-	s.site = site.New(site.Options{Engine: s.engine, Log: opts.Log, Metrics: metrics, AccessLog: startup.AccessLog, OnFailure: s.watch.tell})
+	s.site = site.New(site.Options{Engine: s.engine, Log: opts.Log, Metrics: metrics, AccessLog: startup.AccessLog, OnFailure: s.watch.tell, MigrationTime: opts.MigrationTime})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
