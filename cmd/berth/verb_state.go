@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/host/console/client"
 )
@@ -217,39 +218,6 @@ func excerpt(b []byte) string {
 	return fmt.Sprintf("%q", b)
 }
 
-func setupLogs(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	slot := f.String("slot", "production", "which `slot`: beta or production")
-	follow := f.Bool("follow", false, "wait for more")
-	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
-		query := url.Values{"mount": {m.ID}, "slot": {*slot}, "follow": {fmt.Sprint(*follow)}}
-		resp, err := cl.Do(ctx, http.MethodGet, "/logs", query, nil)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		d := json.NewDecoder(resp.Body)
-		for {
-			var line api.LogLine
-			if err := d.Decode(&line); errors.Is(err, io.EOF) || ctx.Err() != nil {
-				return nil
-			} else if err != nil {
-				return err
-			}
-			if err := c.printLogLine(line); err != nil {
-				return err
-			}
-		}
-	})
-}
-
-func (c *cli) printLogLine(line api.LogLine) error {
-	if c.json {
-		return json.NewEncoder(c.stdout).Encode(line)
-	}
-	_, err := fmt.Fprintf(c.stdout, "%s %-5s %s %s\n", line.Time.Local().Format("15:04:05.000"), line.Level, line.Package, line.Text)
-	return err
-}
-
 func setupSettings(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	mirror := listFlag(f, "mirror", "`PREFIX=URL`: fetch packages whose names start with PREFIX from URL (PREFIX= removes it)")
 	allow := listFlag(f, "allow", "allow an `origin` though it is plain HTTP or private, such as http://127.0.0.1:9000")
@@ -374,9 +342,16 @@ func setupCheck(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
-		var check api.Check
-		if err := cl.Call(ctx, http.MethodPost, "/check", nil, nil, &check); err != nil {
+		var job console.Job
+		if err := cl.Call(ctx, http.MethodPost, "/check", nil, nil, &job); err != nil {
 			return err
+		}
+		if job, err = c.followJob(ctx, cl, job); err != nil {
+			return err
+		}
+		var check api.Check
+		if err := json.Unmarshal(job.Result, &check); err != nil {
+			return fmt.Errorf("read the server's answer: %w", err)
 		}
 		var text bytes.Buffer
 		for _, d := range check.Damages {
@@ -389,7 +364,7 @@ func setupCheck(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 			return err
 		}
 		if len(check.Damages) > 0 {
-			return &exitError{}
+			return &exitError{1}
 		}
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/berth-host/berth/host/logs"
 	"github.com/berth-host/berth/host/traffic"
 )
 
@@ -18,6 +19,12 @@ type place struct {
 	log   ringLog
 	stats traffic.Counters
 	gate  gate
+	trap  atomic.Pointer[Trap] // the last one; nil: none yet
+}
+
+// line is a line of the place's log in the words of all logs.
+func (p *place) line(l LogLine) logs.Line {
+	return logs.Line{Time: l.Time, Source: logs.Module, Level: l.Level, Mount: p.id, Route: p.mount(), Slot: string(p.slot), Package: l.Package, Request: l.Request, Text: l.Text}
 }
 
 func (p *place) mount() string { return *p.route.Load() }
@@ -31,6 +38,9 @@ func (s *Site) place(mountID, route string, slot Slot) *place {
 	if p == nil {
 		p = &place{id: mountID, slot: slot}
 		p.route.Store(&route)
+		if s.options.OnLine != nil {
+			p.log.tell = func(line LogLine) { s.options.OnLine(p.line(line)) }
+		}
 		s.places[key] = p
 	}
 	return p
@@ -59,14 +69,20 @@ func (s *Site) forget(mountID string) {
 // Log yields the log lines of a slot that are kept, the oldest first, and, if
 // follow is set, those to come until ctx ends. The filters of the whole site
 // write to the mount "". A mount that does not exist has no lines.
-func (s *Site) Log(ctx context.Context, mountID string, slot Slot, follow bool) iter.Seq[LogLine] {
+func (s *Site) Log(ctx context.Context, mountID string, slot Slot, follow bool) iter.Seq[logs.Line] {
 	s.mu.RLock()
 	p := s.places[placeKey{mountID, slot}]
 	s.mu.RUnlock()
-	if p == nil {
-		return func(func(LogLine) bool) {}
+	return func(yield func(logs.Line) bool) {
+		if p == nil {
+			return
+		}
+		for line := range p.log.all(ctx, follow) {
+			if !yield(p.line(line)) {
+				return
+			}
+		}
 	}
-	return p.log.all(ctx, follow)
 }
 
 func (s *Site) failure(p *place, request, pkg string, err error) {

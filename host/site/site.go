@@ -14,6 +14,7 @@ import (
 	"github.com/berth-host/berth/host/assets"
 	"github.com/berth-host/berth/host/egress"
 	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/host/logs"
 	"github.com/berth-host/berth/host/traffic"
 )
 
@@ -39,6 +40,8 @@ type Options struct {
 	OnFailure func(Failure)
 	// MigrationTime is how long one migration of data may take; 0: two minutes.
 	MigrationTime time.Duration
+	// OnLine is told of each line in the log of a slot. It must not block.
+	OnLine func(logs.Line)
 }
 
 // A Failure is an answer that a module owed: it trapped, took too long, or its

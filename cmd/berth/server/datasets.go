@@ -50,6 +50,20 @@ type unitData struct {
 	Beta    *dataSet  `json:"beta,omitempty"`    // what the beta's view lies over; nil: Now
 }
 
+// at returns what a slot sees whose code wants a data version: what is stored
+// now, or the snapshot of that version if an older revision is served for want
+// of a newer one that works. It reports false if there is neither.
+func (u unitData) at(slot revision.Slot, version int) (unitData, bool) {
+	if u.Now.Version == version || slot == revision.Beta && u.Beta != nil && u.Beta.Version == version {
+		return u, true
+	}
+	i := slices.IndexFunc(u.Earlier, func(d dataSet) bool { return d.Version == version })
+	if i < 0 {
+		return u, false
+	}
+	return unitData{Now: u.Earlier[i], Earlier: u.Earlier[i+1:]}, true
+}
+
 // mountData is what is known of the data of a mount, by unit. Of a unit that is
 // not in it, everything is in the first space, in version 0.
 type mountData map[string]unitData

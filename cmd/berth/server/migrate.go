@@ -349,11 +349,11 @@ func (st *settlement) moveAgain(ctx context.Context, m *dataMove) error {
 	return st.move(ctx, m)
 }
 
-// changes are the references that say where the data is from now on.
-func (st *settlement) changes(ctx context.Context) ([]store.RefChange, error) {
+// write makes the references that say where the data is move with the revision.
+func (st *settlement) write(ctx context.Context, d *revision.Draft) error {
 	now, err := st.server.store.SwapRefs(ctx) // what is written later has a higher revision
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, m := range st.moves {
 		if m.kind != moveMigrate || m.slot != revision.Production {
@@ -364,18 +364,17 @@ func (st *settlement) changes(ctx context.Context) ([]store.RefChange, error) {
 		u.Now.Since, u.Now.Made = now, time.Now().UTC().Truncate(time.Second)
 		state.data[m.unit] = u
 	}
-	var changes []store.RefChange
 	for id, state := range st.states {
 		if !state.changed {
 			continue
 		}
 		b, err := json.Marshal(state.data)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		changes = append(changes, store.RefChange{Name: dataRefs + id, Want: state.revision, Value: b})
+		d.With(store.RefChange{Name: dataRefs + id, Want: state.revision, Value: b})
 	}
-	return changes, nil
+	return nil
 }
 
 // end lets the API write data again, and deletes what is not used any more,
@@ -465,4 +464,3 @@ func describeMoves(moves []*dataMove) string {
 	}
 	return b.String()
 }
-

@@ -106,6 +106,10 @@ func describeChange(rev *revision.Revision, moves []api.DataMove) api.Revision {
 }
 
 func (s *Server) rollback(ctx context.Context, in api.RollbackRequest) (api.Revision, error) {
+	if in.Mount == "" && in.Revision != 0 && s.pinnedAs(in.Revision) {
+		rev, err := s.settle(ctx, cmp.Or(in.Why, fmt.Sprintf("stay at the last good revision, %d", in.Revision)))
+		return describeRevision(rev), err
+	}
 	_, target, err := s.rollbackTarget(ctx, in)
 	if err != nil {
 		return api.Revision{}, err

@@ -227,7 +227,13 @@ func (g *graph) data(ctx context.Context, namespace string, pkg *openPackage, un
 		}
 		g.known[g.mount.ID] = known
 	}
-	view, spaces := g.server.storedView(g.mount.ID, g.slot, namespace, known.unit(namespace))
+	stored, ok := known[namespace]
+	if !ok {
+		stored = known.unit(namespace) // nothing was ever said of it: it is as the code wants it
+	} else if stored, ok = stored.at(g.slot, pkg.manifest.Data.Version); !ok {
+		return siteData{}, fmt.Errorf("%w: it is of version %d, and version %d is wanted", errNoMigration, stored.Now.Version, pkg.manifest.Data.Version)
+	}
+	view, spaces := g.server.storedView(g.mount.ID, g.slot, namespace, stored)
 	return siteData{view, spaces}, nil
 }
 
