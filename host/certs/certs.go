@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+	"github.com/mholt/acmez/v3/acme"
 	"go.uber.org/zap"
 )
 
@@ -156,6 +157,16 @@ func (m *Manager) configure() {
 	}
 	if issuer.CA != LetsEncrypt {
 		issuer.TestCA = issuer.CA // the one for trials is Let's Encrypt's
+	}
+	// Without an address, several names at once make certmagic take the name of
+	// its own file for one.
+	email := m.settings.Email
+	issuer.NewAccountFunc = func(_ context.Context, _ *certmagic.ACMEIssuer, account acme.Account) (acme.Account, error) {
+		account.Contact = nil
+		if email != "" {
+			account.Contact = []string{"mailto:" + email}
+		}
+		return account, nil
 	}
 	// The server itself listens there and answers challenges.
 	issuer.ListenHost, issuer.AltHTTPPort = splitAddr(m.opts.Plain)

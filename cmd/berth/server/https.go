@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -86,7 +87,7 @@ func (s *Server) openCertificates() error {
 	if s.https.certs, err = certs.New(options); err != nil {
 		s.log.Warn("a certificate of the owner's can't be read", "error", err)
 	}
-	s.https.server = newHTTPServer(s.https.encrypted(s.site, s.console), s.log)
+	s.https.server = newHTTPServer(s.https.encrypted(s.singly(s.site), s.console), s.log)
 	s.https.server.TLSConfig = s.https.certs.TLS()
 	s.https.listen = func() (net.Listener, error) {
 		l, err := net.Listen("tcp", s.startup.HTTPS)
@@ -120,6 +121,13 @@ func (h *https) set(settings certificateSettings, site revision.Settings) {
 	h.consoleHost, h.site = settings.ConsoleHost, site
 	h.mu.Unlock()
 	h.certs.Set(settings.Settings, h.names())
+}
+
+// isNew reports whether the site has other names than before.
+func (h *https) isNew(site revision.Settings) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return site.Host != h.site.Host || site.BetaHost != h.site.BetaHost
 }
 
 // names are those of the site, of its beta view and of the console.
@@ -172,6 +180,21 @@ func (h *https) state() (address string, problem error) {
 		return "", h.problem
 	}
 	return h.listener.Addr().String(), nil
+}
+
+// publicURL is where visitors reach the site: by HTTPS under its own name if
+// that works, else where it listens.
+func (s *Server) publicURL() string {
+	s.https.mu.Lock()
+	host := s.https.site.Host
+	s.https.mu.Unlock()
+	if host == "" || !s.https.certs.Has(host) {
+		return s.SiteURL()
+	}
+	if port := s.https.certs.Port(); port != 443 {
+		host = net.JoinHostPort(host, fmt.Sprint(port))
+	}
+	return "https://" + host
 }
 
 func (h *https) close() {
