@@ -65,7 +65,7 @@ var siteVerbs = []verb{
 	{name: "top", group: groupSite, summary: "show requests, instances and memory of each slot",
 		help:  "Counts begin when the server started. --since shows errors and latencies of some time instead, a day at most;\nlatencies are in milliseconds.",
 		setup: setupTop},
-	{name: "jobs", args: "[ID | cancel ID]", group: groupSite, summary: "list long actions, watch one again, or cancel one", setup: setupJobs},
+	{name: "jobs", args: "[ID | cancel ID | again ID]", group: groupSite, summary: "list long actions, watch, cancel or repeat one", setup: setupJobs},
 	{name: "settings", group: groupSite, summary: "show or change where packages may come from", setup: setupSettings},
 	{name: "tokens", args: "[new NAME | revoke ID]", group: groupSite, summary: "list, make and revoke API tokens",
 		help:  "A token with the scope read looks at the site, one with deploy changes it, and one with admin does everything.",

@@ -322,6 +322,7 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/jobs/{id}"},
 		{route: "GET " + v1 + "/jobs"},
 		{route: "DELETE " + v1 + "/jobs/{id}"},
+		{route: "POST " + v1 + "/jobs/{id}/again", then: await},
 		{route: "POST " + v1 + "/packages/upload", query: url.Values{"name": {"hello.wasm"}}, upload: f.marker, then: await},
 		{route: "GET " + v1 + "/packages"},
 		{route: "DELETE " + v1 + "/packages", query: url.Values{"package": {partPackage}, "version": {"v1.0.0"}}, code: "in_use"},

@@ -147,6 +147,9 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	s.packages = newPackages(s.registry)
 	s.chain = revision.New(s.store)
 	s.jobs = console.NewJobs(explain)
+	if err := s.jobs.Restore(storedJobs{s.store.Data()}, s.log); err != nil {
+		return s, err
+	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
