@@ -78,6 +78,7 @@ type Server struct {
 	liveReaders atomic.Int32
 
 	changing sync.Mutex // one change to the site at a time
+	benching sync.Mutex // one load of the server by itself at a time
 
 	localToken string // of the access file
 
@@ -248,7 +249,7 @@ func (s *Server) routes() []console.Route {
 		s.revisionRoutes(),
 		s.configRoutes(),
 		s.dataRoutes(),
-		s.trafficRoutes(),
+		s.trafficRoutes(), s.benchRoutes(),
 		s.logRoutes(),
 		s.auditRoutes(),
 		s.backupRoutes(),
