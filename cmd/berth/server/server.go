@@ -48,6 +48,8 @@ type Options struct {
 	// Compiler returns the command of the child process that compiles
 	// modules; see [engine.Options].
 	Compiler func(ctx context.Context) *exec.Cmd
+	// MigrationTime is as in [site.Options].
+	MigrationTime time.Duration
 	// Wrapper is the process that holds the sockets; nil: there is none.
 	Wrapper Wrapper
 	// Now is the wall clock; nil: the machine's.
@@ -77,8 +79,9 @@ type Server struct {
 
 	liveReaders atomic.Int32
 
-	changing sync.Mutex // one change to the site at a time
-	benching sync.Mutex // one load of the server by itself at a time
+	changing   sync.Mutex   // one change to the site at a time
+	dataWrites sync.RWMutex // read: the API writes data; write: data moves
+	benching   sync.Mutex   // one load of the server by itself at a time
 
 	localToken string // of the access file
 
@@ -136,6 +139,9 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
 		return s, err
 	}
+	if err := s.sweepAllData(ctx); err != nil { // of migrations that were cut off
+		return s, err
+	}
 	if s.audit, err = audit.Open(ctx, s.store.Data()); err != nil {
 		return s, err
 	}
@@ -145,7 +151,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
-	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add})
+	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
