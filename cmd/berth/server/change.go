@@ -50,6 +50,7 @@ func (s *Server) change(ctx context.Context, why string, edit func(*revision.Dra
 		return nil, err
 	}
 	staged.Swap()
+	s.events.Publish("site", map[string]uint64{"revision": rev.Number})
 	return rev, nil
 }
 

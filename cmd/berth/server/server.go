@@ -29,6 +29,7 @@ import (
 	"github.com/berth-host/berth/abi/httpwasm"
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/client"
+	"github.com/berth-host/berth/host/console/web"
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/host/listen"
 	"github.com/berth-host/berth/host/logs"
@@ -46,6 +47,9 @@ type Options struct {
 	// Compiler returns the command of the child process that compiles
 	// modules; see [engine.Options].
 	Compiler func(ctx context.Context) *exec.Cmd
+	// HandoverKey is what the wrapper gives all its children, so that who is
+	// logged in to one is logged in to the next; nil: there is no wrapper.
+	HandoverKey []byte
 }
 
 // A Server is one running server. Make one with [Open].
@@ -62,7 +66,12 @@ type Server struct {
 	chain    *revision.Chain
 	site     *site.Site
 	console  *console.Console
+	pages    *web.Handler
 	jobs     *console.Jobs
+	events   *console.Events
+	sessions *console.Sessions
+	owner    *owner
+	glance   glance
 	watch    *watch
 	lines    *logs.Log // of everybody
 	run      string    // tells runs of the server apart
@@ -122,7 +131,8 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	}
 	s.packages = newPackages(s.registry)
 	s.chain = revision.New(s.store)
-	s.jobs = console.NewJobs(explain)
+	s.jobs, s.events = console.NewJobs(explain), console.NewEvents()
+	s.jobs.Tell(s.events)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
@@ -130,7 +140,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
-	if err := s.listen(metrics); err != nil {
+	if err := s.listen(metrics, opts.HandoverKey); err != nil {
 		return s, err
 	}
 	return s, s.writeAccess()
@@ -179,12 +189,15 @@ func loadOrMake(file string, size int) ([]byte, error) {
 	return b, os.WriteFile(file, b, 0o600)
 }
 
-func (s *Server) listen(metrics prometheus.Gatherer) error {
+func (s *Server) listen(metrics prometheus.Gatherer, handover []byte) error {
+	s.openDoor(handover)
 	local, localText := console.NewToken("this machine", console.ScopeAdmin, time.Now(), 0)
 	s.console = console.New(console.Options{
-		Log: s.log, Tokens: &tokens{s.store, local}, Metrics: metrics,
+		Log: s.log, Tokens: &tokens{s.store, local}, Sessions: s.sessions, Metrics: metrics,
 		Ready: func() error { return nil }, Hosts: s.startup.ConsoleHosts, Explain: explain,
 	}, s.routes())
+	s.pages = web.New(web.Options{Log: s.log, Console: s.console, Sessions: s.sessions, Owner: s.owner})
+	s.console.ServePages(s.pages)
 	s.localToken = localText
 	var err error
 	if s.siteListener, err = net.Listen("tcp", s.startup.Site); err != nil {
@@ -222,6 +235,9 @@ func (s *Server) routes() []console.Route {
 		s.dataRoutes(),
 		s.trafficRoutes(),
 		s.logRoutes(),
+		s.overviewRoutes(),
+		s.bundledRoutes(),
+		s.accessRoutes(),
 		s.systemRoutes(),
 	} {
 		all = append(all, part...)
@@ -293,6 +309,9 @@ func (s *Server) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	s.stop()
+	if s.events != nil {
+		s.events.Close()
+	}
 	var errs []error
 	add := func(err error) {
 		if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
