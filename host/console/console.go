@@ -7,6 +7,7 @@
 package console
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -34,6 +35,8 @@ type Options struct {
 	// called, beside loopback ones. A request for another is refused, so that
 	// no page elsewhere reaches it through a name that it made point here.
 	Hosts []string
+	// Audit writes down what was done; nil: nobody does.
+	Audit func(context.Context, AuditEntry)
 	// Explain turns an error of an action into what the caller may read. It
 	// returns nil for one that it doesn't know, which becomes "internal error".
 	Explain func(error) *Error
@@ -64,7 +67,7 @@ func New(opts Options, routes []Route) *Console {
 		if r.Scope != ScopeAnybody && !r.Scope.Valid() {
 			panic("BUG: " + r.Pattern() + " does not say who may ask for it")
 		}
-		c.mux.Handle(r.Pattern(), c.authorize(r, c.serve(r)))
+		c.mux.Handle(r.Pattern(), c.authorize(r, c.audit(r, c.serve(r))))
 	}
 	c.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		if c.pages != nil && !isAPI(r.URL.Path) {
@@ -79,7 +82,7 @@ func New(opts Options, routes []Route) *Console {
 		c.fail(w, r, &Error{Status: http.StatusForbidden, Code: "cross_origin", Message: "cross-origin request: a page elsewhere tried to do this here",
 			Hint: "if it was you, open the console and do it there"})
 	}))
-	c.handler = withRequestID(secureHeaders(c.recoverPanics(c.checkHost(sameOrigin.Handler(c.mux)))))
+	c.handler = withRemote(withRequestID(secureHeaders(c.recoverPanics(c.checkHost(sameOrigin.Handler(c.mux))))))
 	return c
 }
 

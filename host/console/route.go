@@ -22,6 +22,7 @@ type Route struct {
 	Scope   Scope  // what a token must allow
 	Summary string // one line for the OpenAPI document
 
+	audited   auditing
 	confirmed bool         // a session must have shown the password not long ago
 	atRoot    bool         // Path is not below Prefix
 	in        reflect.Type // parameters, and the fields of a JSON body
@@ -65,6 +66,7 @@ func Action[In, Out any](method, path string, scope Scope, summary string, do fu
 			if err := decode(w, r, &in); err != nil {
 				return err
 			}
+			noteSubject(r.Context(), &in)
 			out, err := do(r.Context(), in)
 			if err != nil {
 				return err
@@ -85,6 +87,7 @@ func Upload[In, Out any](method, path string, scope Scope, summary string, do fu
 			if err := decodeParams(r, reflect.ValueOf(&in).Elem()); err != nil {
 				return err
 			}
+			noteSubject(r.Context(), &in)
 			out, err := do(w, r, in)
 			if err != nil {
 				return err
@@ -105,6 +108,7 @@ func Stream[In any](method, path string, scope Scope, summary, mediaType string,
 			if err := decodeParams(r, reflect.ValueOf(&in).Elem()); err != nil {
 				return err
 			}
+			noteSubject(r.Context(), &in)
 			w.Header().Set("Content-Type", mediaType)
 			return do(w, r, in)
 		},
@@ -149,6 +153,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Message }
 
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, e *Error) {
+	noteFailure(r.Context(), e)
 	if c.pages != nil && !isAPI(r.URL.Path) {
 		c.pages.Fail(w, r, e)
 		return

@@ -3,11 +3,9 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/site"
-	"github.com/berth-host/berth/registry/config"
 	"github.com/berth-host/berth/registry/revision"
 )
 
@@ -26,6 +24,9 @@ func (s *Server) change(ctx context.Context, why string, edit func(*revision.Dra
 	s.changing.Lock()
 	defer s.changing.Unlock()
 
+	if s.pinned != nil {
+		return nil, errPinned(s.pinned)
+	}
 	base, err := s.chain.Head(ctx)
 	if err != nil {
 		return nil, err
@@ -50,7 +51,7 @@ func (s *Server) change(ctx context.Context, why string, edit func(*revision.Dra
 		return nil, err
 	}
 	staged.Swap()
-	s.events.Publish("site", map[string]uint64{"revision": rev.Number})
+	s.servesAnother(rev)
 	return rev, nil
 }
 
@@ -81,38 +82,6 @@ func (s *Server) draftChange(ctx context.Context, d *revision.Draft, touched aff
 		change.Put = append(change.Put, built)
 	}
 	return change, nil
-}
-
-// loadSite puts the newest revision to work when the server starts. Its
-// deployments are started when they are first asked for.
-func (s *Server) loadSite(ctx context.Context) error {
-	head, err := s.chain.Head(ctx)
-	if err != nil {
-		return err
-	}
-	packages, err := s.chain.Packages(ctx, head)
-	if err != nil {
-		return err
-	}
-	translator := s.translator(head.Settings, func(pkg string) (config.Values, error) { return packages[pkg], nil })
-	settings, err := translator.settings(ctx)
-	if err != nil {
-		return err
-	}
-	change := site.Change{Settings: &settings, Lazy: true}
-	for m, err := range s.chain.Mounts(ctx, head) {
-		if err != nil {
-			return err
-		}
-		built, err := translator.mount(ctx, m)
-		if err != nil {
-			// One mount that can't be built must not keep the others away.
-			s.log.Error("mount cannot be built", "mount", m.Route(), "error", err)
-			built = site.Mount{ID: m.ID, Host: m.Host, Path: m.Path, Disabled: fmt.Sprintf("it cannot be built: %v", err)}
-		}
-		change.Put = append(change.Put, built)
-	}
-	return s.site.Apply(ctx, change)
 }
 
 // usersOf returns the mounts in which a package takes part, or all when pkg is "".

@@ -29,6 +29,7 @@ var explanations = []struct {
 	hint   string
 }{
 	{store.ErrPoisoned, http.StatusServiceUnavailable, "store_failed", "the disk failed; restart the server once it works again"},
+	{store.ErrFull, http.StatusInsufficientStorage, "disk_full", "free some space on the disk of the data folder; berth goes on by itself"},
 	{store.ErrCorrupt, http.StatusInternalServerError, "store_damaged", "berth check tells what is damaged"},
 	{revision.ErrNoMount, http.StatusNotFound, "not_found", "berth mount lists what is mounted"},
 	{revision.ErrNoRevision, http.StatusNotFound, "not_found", "berth history lists the revisions"},

@@ -266,8 +266,10 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 	f.publish(partPackage, "v1.0.0", 1, "")
 	f.publish(sitePackage, "v1.0.0", 1, configLines+dependency+permissions)
 	var mount, other, job, token string
-	values := map[string]*string{"mount": &mount, "other": &other, "id": &job, "slot": new(string)}
-	*values["slot"] = "beta"
+	values := map[string]*string{"mount": &mount, "other": &other, "id": &job, "slot": new(string), "profile": new(string)}
+	*values["slot"], *values["profile"] = "beta", "heap"
+	kept := keptStore(f)
+	values["name"] = &kept
 	keep := func(target *string, member string) func([]byte) {
 		return func(answer []byte) {
 			var object map[string]any
@@ -374,6 +376,7 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/logs"},
 		{route: "GET " + v1 + "/logs/live", query: url.Values{"once": {"true"}}},
 		{route: "GET " + v1 + "/traps"},
+		{route: "GET " + v1 + "/audit", query: url.Values{"limit": {"2"}}},
 		{route: "GET " + v1 + "/traffic"},
 		{route: "GET " + v1 + "/traffic", query: url.Values{"since": {"15m"}}},
 		{route: "GET " + v1 + "/traffic/series", query: inMount("production")},
@@ -384,7 +387,18 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "POST " + v1 + "/tokens", in: api.TokenRequest{Name: "ci", Scope: "deploy", Days: 1}, then: keep(&token, "id")},
 		{route: "GET " + v1 + "/tokens", then: func([]byte) { job = token }},
 		{route: "DELETE " + v1 + "/tokens/{id}"},
-		{route: "POST " + v1 + "/check"},
+		{route: "GET " + v1 + "/system"},
+		{route: "POST " + v1 + "/system/restart", in: api.RestartRequest{Mode: "debug"}, code: "no_wrapper"},
+		{route: "PATCH " + v1 + "/system/debug", in: api.DebugChange{}, code: "not_debugging"},
+		{route: "GET " + v1 + "/system/profiles/{profile}", code: "not_debugging"},
+		{route: "GET " + v1 + "/system/crashes"},
+		{route: "GET " + v1 + "/system/crashes/{id}", code: "bad_request"},
+		{route: "POST " + v1 + "/check", then: await},
+		{route: "GET " + v1 + "/restore"},
+		{route: "POST " + v1 + "/restore", upload: backupOf(f), then: await},
+		{route: "GET " + v1 + "/restore"},
+		{route: "DELETE " + v1 + "/restore"},
+		{route: "DELETE " + v1 + "/restore/kept/{name}"},
 		{route: "GET " + v1 + "/backup"},
 		{route: "DELETE " + v1 + "/packages", query: url.Values{"package": {"absent.example/x"}, "version": {"v1.0.0"}}, code: "not_installed"},
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/berth-host/berth/host/console"
@@ -36,13 +37,17 @@ func (s *Server) overview(ctx context.Context, _ console.Nothing) (api.Overview,
 	if err != nil {
 		return api.Overview{}, err
 	}
-	facts, problems, err := s.look(ctx, head)
+	facts, problems, err := s.glanceAt(ctx, head)
 	if err != nil {
 		return api.Overview{}, err
 	}
 	facts.Open = head.Settings.Open
 	for _, t := range s.site.Traffic() {
 		facts.BetaSeen = facts.BetaSeen || t.Slot == site.Beta && t.Requests > 0
+	}
+	problems = slices.Clone(problems)
+	for _, n := range s.notices.list() {
+		problems = append(problems, api.Problem{Subject: "This server", Text: n.Message, Hint: n.Hint})
 	}
 	out := api.Overview{Title: head.Settings.Title, URL: s.SiteURL(), Revision: head.Number, Facts: facts, Problems: problems, State: api.StateOpen}
 	switch {
@@ -54,9 +59,9 @@ func (s *Server) overview(ctx context.Context, _ console.Nothing) (api.Overview,
 	return out, nil
 }
 
-// look goes through all mounts and packages, unless nothing has changed since
+// glanceAt goes through all mounts and packages, unless nothing has changed since
 // it last did.
-func (s *Server) look(ctx context.Context, head *revision.Revision) (api.Facts, []api.Problem, error) {
+func (s *Server) glanceAt(ctx context.Context, head *revision.Revision) (api.Facts, []api.Problem, error) {
 	records, err := s.registry.Packages(ctx)
 	if err != nil {
 		return api.Facts{}, nil, err

@@ -23,9 +23,11 @@ type owner struct {
 }
 
 // openDoor gets ready what lets owners in: their password and their sessions.
-func (s *Server) openDoor(handover []byte) {
-	pw := password.In(s.startup.Data)
-	s.owner = &owner{password: pw, claim: pw.Claim(), handover: handover, log: s.log}
+func (s *Server) openDoor(pw *password.Owner) {
+	if pw == nil {
+		pw = password.In(s.startup.Data)
+	}
+	s.owner = &owner{password: pw, claim: pw.Claim(), handover: s.start.Key, log: s.log}
 	s.sessions = console.NewSessions(sessions{s.store}, pw.CookieName("session"))
 }
 

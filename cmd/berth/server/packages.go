@@ -209,7 +209,7 @@ func (s *Server) install(ctx context.Context, in api.Install) (console.Job, erro
 }
 
 type uploadParams struct {
-	Name string `query:"name"`
+	Name string `query:"name" audit:"show"`
 }
 
 func (s *Server) upload(w http.ResponseWriter, r *http.Request, in uploadParams) (console.Job, error) {

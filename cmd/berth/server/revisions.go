@@ -90,6 +90,10 @@ func (s *Server) promote(ctx context.Context, in api.PromoteRequest) (api.Revisi
 }
 
 func (s *Server) rollback(ctx context.Context, in api.RollbackRequest) (api.Revision, error) {
+	if in.Mount == "" && in.Revision != 0 && s.pinnedAs(in.Revision) {
+		rev, err := s.settle(ctx, cmp.Or(in.Why, fmt.Sprintf("stay at the last good revision, %d", in.Revision)))
+		return describeRevision(rev), err
+	}
 	head, err := s.chain.Head(ctx)
 	if err != nil {
 		return api.Revision{}, err

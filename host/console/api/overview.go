@@ -37,6 +37,7 @@ func (o Overview) StateWord() string {
 type Problem struct {
 	Subject string `json:"subject"` // such as "/news"
 	Text    string `json:"text"`
+	Hint    string `json:"hint,omitempty"`
 	Mount   string `json:"mount,omitempty"`   // ID, of a mount
 	Package string `json:"package,omitempty"` // package@version, of a package
 }
