@@ -362,6 +362,7 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/mounts/{mount}/promotion"},
 		{route: "POST " + v1 + "/mounts/{mount}/promotion", in: api.PromoteRequest{Why: "it is ready"}},
 		{route: "GET " + v1 + "/mounts/{mount}/promotion", code: "nothing_in_beta"},
+		{route: "GET " + v1 + "/rollback", query: url.Values{"mount": {"{mount}"}}},
 		{route: "POST " + v1 + "/rollback", in: func() any { return api.RollbackRequest{Mount: mount} }},
 		{route: "PUT " + v1 + "/data/entry", in: func() any {
 			return api.DataWrite{Mount: mount, Slot: "production", Key: "k", Value: []byte("v")}

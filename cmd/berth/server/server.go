@@ -50,6 +50,8 @@ type Options struct {
 	// Compiler returns the command of the child process that compiles
 	// modules; see [engine.Options].
 	Compiler func(ctx context.Context) *exec.Cmd
+	// MigrationTime is as in [site.Options].
+	MigrationTime time.Duration
 	// Owner is the owner's password; nil: that of the data folder.
 	Owner *password.Owner
 	// Wrapper is the process that holds the sockets; nil: there is none.
@@ -86,7 +88,8 @@ type Server struct {
 
 	liveReaders atomic.Int32
 
-	changing sync.Mutex // one change to the site at a time
+	changing   sync.Mutex   // one change to the site at a time
+	dataWrites sync.RWMutex // read: the API writes data; write: data moves
 
 	localToken string // of the access file
 
@@ -144,6 +147,9 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
 		return s, err
 	}
+	if err := s.sweepAllData(ctx); err != nil { // of migrations that were cut off
+		return s, err
+	}
 	if s.audit, err = audit.Open(ctx, s.store.Data()); err != nil {
 		return s, err
 	}
@@ -154,7 +160,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
-	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add})
+	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
