@@ -49,6 +49,14 @@ func LoadStartup(file, data string) (Startup, error) {
 	return s, err
 }
 
+// CheckStartup returns what is wrong with the content of a startup file.
+func CheckStartup(file string, content []byte) error {
+	if len(content) > maxStartup {
+		return fmt.Errorf("%s has %d bytes; the most is %d", file, len(content), maxStartup)
+	}
+	return parseStartup(file, content, &Startup{})
+}
+
 func parseStartup(file string, b []byte, s *Startup) error {
 	d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
 	err := d.Decode(s)
