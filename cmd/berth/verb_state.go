@@ -364,7 +364,7 @@ func setupCheck(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 			return err
 		}
 		if len(check.Damages) > 0 {
-			return &exitError{}
+			return &exitError{1}
 		}
 		return nil
 	}

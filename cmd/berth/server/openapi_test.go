@@ -258,8 +258,8 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 	f.publish(partPackage, "v1.0.0", 1, "")
 	f.publish(sitePackage, "v1.0.0", 1, configLines+dependency+permissions)
 	var mount, other, job, token string
-	values := map[string]*string{"mount": &mount, "other": &other, "id": &job, "slot": new(string)}
-	*values["slot"] = "beta"
+	values := map[string]*string{"mount": &mount, "other": &other, "id": &job, "slot": new(string), "profile": new(string)}
+	*values["slot"], *values["profile"] = "beta", "heap"
 	kept := keptStore(f)
 	values["name"] = &kept
 	keep := func(target *string, member string) func([]byte) {
@@ -346,6 +346,7 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/mounts/{mount}/promotion"},
 		{route: "POST " + v1 + "/mounts/{mount}/promotion", in: api.PromoteRequest{Why: "it is ready"}},
 		{route: "GET " + v1 + "/mounts/{mount}/promotion", code: "nothing_in_beta"},
+		{route: "GET " + v1 + "/rollback", query: url.Values{"mount": {"{mount}"}}},
 		{route: "POST " + v1 + "/rollback", in: func() any { return api.RollbackRequest{Mount: mount} }},
 		{route: "PUT " + v1 + "/data/entry", in: func() any {
 			return api.DataWrite{Mount: mount, Slot: "production", Key: "k", Value: []byte("v")}
@@ -371,6 +372,12 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "POST " + v1 + "/tokens", in: api.TokenRequest{Name: "ci", Scope: "deploy", Days: 1}, then: keep(&token, "id")},
 		{route: "GET " + v1 + "/tokens", then: func([]byte) { job = token }},
 		{route: "DELETE " + v1 + "/tokens/{id}"},
+		{route: "GET " + v1 + "/system"},
+		{route: "POST " + v1 + "/system/restart", in: api.RestartRequest{Mode: "debug"}, code: "no_wrapper"},
+		{route: "PATCH " + v1 + "/system/debug", in: api.DebugChange{}, code: "not_debugging"},
+		{route: "GET " + v1 + "/system/profiles/{profile}", code: "not_debugging"},
+		{route: "GET " + v1 + "/system/crashes"},
+		{route: "GET " + v1 + "/system/crashes/{id}", code: "bad_request"},
 		{route: "POST " + v1 + "/check", then: await},
 		{route: "GET " + v1 + "/restore"},
 		{route: "POST " + v1 + "/restore", upload: backupOf(f), then: await},

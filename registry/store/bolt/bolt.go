@@ -59,6 +59,7 @@ type Store struct {
 	restored string // see Restored
 	calls    calls
 	poisoned atomic.Pointer[error] // why no more writes are accepted
+	breaks   chan struct{}         // closed then
 }
 
 var _ store.Store = (*Store)(nil)
@@ -75,7 +76,7 @@ func Open(dir string) (*Store, error) {
 }
 
 func open(dir string) (_ *Store, err error) {
-	s := &Store{dir: dir}
+	s := &Store{dir: dir, breaks: make(chan struct{})}
 	s.queue.init()
 	s.changed.init()
 	s.calls.init()
@@ -196,11 +197,26 @@ func (s *Store) view(ctx context.Context, f func(tx *bbolt.Tx) error) error {
 	})
 }
 
+// Breaks is closed when the store takes no more writes: see [Store.Broken].
+func (s *Store) Breaks() <-chan struct{} { return s.breaks }
+
+// Broken returns why the store takes no more writes until it is opened again,
+// an error that wraps [store.ErrPoisoned]; nil when it takes them.
+func (s *Store) Broken() error { return s.checkPoison() }
+
 // poison makes the store refuse writes from now on: after a failed fsync the
 // system may have dropped what was to be written, and a second one would
 // succeed all the same. It returns the error for whoever wrote.
+//
+// A write for which there was no room does not poison: it failed before
+// anything was synced, so that nothing is in doubt.
 func (s *Store) poison(err error) error {
-	s.poisoned.CompareAndSwap(nil, &err)
+	if noRoom(err) {
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
+	if s.poisoned.CompareAndSwap(nil, &err) && s.breaks != nil {
+		close(s.breaks)
+	}
 	return s.checkPoison()
 }
 
