@@ -40,19 +40,26 @@ var ErrIll = errors.New("something is wrong")
 // lowDisk is how much free space is little, in bytes.
 const lowDisk = 200 << 20
 
-// Doctor tells all findings. While a server runs, its store is not opened.
-func (d *Data) Doctor(ctx context.Context, running bool) error {
-	ill := 0
-	for _, f := range d.Examine(ctx, running) {
+// Doctor tells all findings.
+func (d *Data) Doctor(ctx context.Context) error {
+	findings := d.Examine(ctx, false)
+	for _, f := range findings {
 		d.say("%s", f)
-		if f.State == bad {
-			ill++
-		}
 	}
-	if ill > 0 {
-		return fmt.Errorf("%w: %d of the findings above", ErrIll, ill)
+	if n := Bad(findings); n > 0 {
+		return fmt.Errorf("%w: %d of the findings above", ErrIll, n)
 	}
 	return nil
+}
+
+// Bad counts the findings without whose cure a server does not run.
+func Bad(findings []Finding) (n int) {
+	for _, f := range findings {
+		if f.State == bad {
+			n++
+		}
+	}
+	return n
 }
 
 // String writes a finding as a line, with its hint on a second one.
@@ -64,7 +71,8 @@ func (f Finding) String() string {
 	return line
 }
 
-// Examine looks at everything that a server needs, and changes nothing.
+// Examine looks at everything that a server needs, and changes nothing. While a
+// server runs, its store is not opened.
 func (d *Data) Examine(ctx context.Context, running bool) []Finding {
 	findings := []Finding{d.examineFolder(), d.examineDisk(), d.examineStartup(), d.examinePassword()}
 	findings = append(findings, d.examineStore(ctx, running)...)
@@ -130,10 +138,10 @@ func (d *Data) examineStartup() Finding {
 }
 
 func (d *Data) examinePassword() Finding {
-	f := Finding{Subject: "password", State: ok, Text: "is set"}
+	f := Finding{Subject: "password", State: ok, Text: "is stored"}
 	switch err := password.In(d.Folder).State(); {
 	case errors.Is(err, password.ErrNone):
-		f.State, f.Text, f.Hint = warning, "is not set yet", "open the console and choose one"
+		f.State, f.Text, f.Hint = warning, "none is stored yet", "open the console and choose one, unless it is given at each start"
 	case err != nil:
 		f.State, f.Text, f.Hint = bad, err.Error(), "start berth: it writes an address to "+password.ClaimFile+" by which a new one can be set"
 	}

@@ -54,7 +54,7 @@ func (d *Data) Run(ctx context.Context, name string, args []string, stdin io.Rea
 	case helper.List:
 		return d.list(ctx)
 	case helper.Doctor:
-		return d.Doctor(ctx, false)
+		return d.Doctor(ctx)
 	case helper.Check:
 		return d.check(ctx)
 	case helper.Compact:
