@@ -126,22 +126,24 @@ func (p *packages) fileHashes(ctx context.Context, id name.ID) (map[string]strin
 	return hashes, err
 }
 
-// prepareModule compiles a module of a package that is being installed, and
-// finds out how to talk to it.
-func (s *Server) prepareModule(ctx context.Context, _ name.ID, _ string, module []byte) (registry.Module, error) {
-	shape, err := s.engine.Prepare(ctx, module)
-	if err != nil {
-		return registry.Module{}, err
+// Prepare returns what compiles the modules of a package that is being
+// installed, and finds out how to talk to them.
+func Prepare(e *engine.Engine) registry.Prepare {
+	return func(ctx context.Context, _ name.ID, _ string, module []byte) (registry.Module, error) {
+		shape, err := e.Prepare(ctx, module)
+		if err != nil {
+			return registry.Module{}, err
+		}
+		hash := sha256.Sum256(module)
+		m := registry.Module{Hash: hex.EncodeToString(hash[:]), Dialect: shape.Dialect}
+		switch m.Dialect {
+		case engine.DialectCommand:
+			m.Dialect = manifest.ABICGI
+		case "":
+			return m, fmt.Errorf("%w: it exports neither handle_request (http-wasm) nor _start (a WASI command for CGI)", engine.ErrRefused)
+		}
+		return m, nil
 	}
-	hash := sha256.Sum256(module)
-	m := registry.Module{Hash: hex.EncodeToString(hash[:]), Dialect: shape.Dialect}
-	switch m.Dialect {
-	case engine.DialectCommand:
-		m.Dialect = manifest.ABICGI
-	case "":
-		return m, fmt.Errorf("%w: it exports neither handle_request (http-wasm) nor _start (a WASI command for CGI)", engine.ErrRefused)
-	}
-	return m, nil
 }
 
 func (s *Server) packageRoutes() []console.Route {

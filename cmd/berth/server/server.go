@@ -148,7 +148,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err != nil {
 		return s, err
 	}
-	if s.registry, err = registry.Open(ctx, s.store, s.prepareModule); err != nil {
+	if s.registry, err = registry.Open(ctx, s.store, Prepare(s.engine)); err != nil {
 		return s, err
 	}
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
