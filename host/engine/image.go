@@ -21,8 +21,17 @@ type image struct {
 type contents struct {
 	size  int
 	zero  []bool // by page of the system: it holds nothing but zeros
-	bytes []byte // read only
+	bytes []byte // read only, as far as there is more than zeros
 	file  int    // the same, to be mapped; -1: none
+}
+
+// filled is the size of what holds more than zeros, with all before it.
+func (c *contents) filled() int {
+	n := len(c.zero)
+	for n > 0 && c.zero[n-1] {
+		n--
+	}
+	return n * systemPage
 }
 
 // zeroPages finds the pages of the system that hold nothing but zeros.

@@ -15,7 +15,8 @@ var systemPage = os.Getpagesize()
 // newContents puts a copy of memory into a sealed file in memory.
 func newContents(memory []byte) (_ contents, err error) {
 	c := contents{size: len(memory), zero: zeroPages(memory), file: -1}
-	if c.size == 0 {
+	filled := c.filled()
+	if filled == 0 {
 		return c, nil
 	}
 	if c.file, err = unix.MemfdCreate("berth-image", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING); err != nil {
@@ -26,7 +27,7 @@ func newContents(memory []byte) (_ contents, err error) {
 			c.close()
 		}
 	}()
-	if err := unix.Ftruncate(c.file, int64(c.size)); err != nil {
+	if err := unix.Ftruncate(c.file, int64(filled)); err != nil {
 		return c, err
 	}
 	for i, zero := range c.zero {
@@ -42,7 +43,7 @@ func newContents(memory []byte) (_ contents, err error) {
 		return c, err
 	}
 	// Private, because Linux before 6.7 maps no sealed file in another way.
-	c.bytes, err = unix.Mmap(c.file, 0, c.size, unix.PROT_READ, unix.MAP_PRIVATE)
+	c.bytes, err = unix.Mmap(c.file, 0, filled, unix.PROT_READ, unix.MAP_PRIVATE)
 	return c, err
 }
 
@@ -56,15 +57,19 @@ func (c *contents) close() {
 	}
 }
 
-// mapOver makes the beginning of a region a private view of the image: pages
-// take no memory of their own before they are written to.
+// mapOver makes the beginning of a usable region a private view of the image:
+// pages take no memory of their own before they are written to. Behind the last
+// byte that is not zero it stays what it was, without its content: holes of a
+// file would take memory as soon as they are read.
 func (c *contents) mapOver(region []byte) error {
-	if c.size == 0 {
-		return nil
+	if filled := len(c.bytes); filled > 0 {
+		start := unsafe.Pointer(unsafe.SliceData(region))
+		_, err := unix.MmapPtr(c.file, 0, start, uintptr(filled), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
+		if err != nil {
+			return err
+		}
 	}
-	start := unsafe.Pointer(unsafe.SliceData(region))
-	_, err := unix.MmapPtr(c.file, 0, start, uintptr(c.size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_FIXED|unix.MAP_NORESERVE)
-	return err
+	return drop(region[len(c.bytes):c.size])
 }
 
 // drop lets the system forget what was written to memory: what shows is the
@@ -166,17 +171,18 @@ func bestRestoring() (restoring, *os.File) {
 	return restoreDirty, pagemap
 }
 
-// tryDirty writes to two pages of an image and sees whether the system tells.
+// tryDirty writes to pages of an image, and behind it, and sees whether the
+// system tells.
 func tryDirty(pagemap *os.File) error {
 	const pages = 8
 	memory := make([]byte, pages*systemPage)
-	memory[2*systemPage] = 1
+	memory[2*systemPage], memory[5*systemPage] = 1, 1
 	c, err := newContents(memory)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	view, err := unix.Mmap(-1, 0, c.size, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	view, err := unix.Mmap(-1, 0, c.size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return err
 	}
@@ -184,14 +190,14 @@ func tryDirty(pagemap *os.File) error {
 	if err := c.mapOver(view); err != nil {
 		return err
 	}
-	if view[2*systemPage] != 1 || view[3*systemPage] != 0 { // both are present now, but not dirty
+	if view[2*systemPage] != 1 || view[3*systemPage] != 0 || view[7*systemPage] != 0 { // all are present now, but not dirty
 		return errors.New("the image does not show")
 	}
-	view[4*systemPage], view[5*systemPage] = 1, 1
+	view[4*systemPage], view[5*systemPage], view[6*systemPage] = 1, 1, 1
 	found := ""
 	err = dirtyRanges(pagemap, view, func(first, last int) { found += fmt.Sprint(first, "-", last, " ") })
-	if err == nil && found != "4-6 " {
-		err = fmt.Errorf("pages %sinstead of 4-6 are said to be dirty", found)
+	if err == nil && found != "4-7 " {
+		err = fmt.Errorf("pages %sinstead of 4-7 are said to be dirty", found)
 	}
 	return err
 }

@@ -6,6 +6,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,9 +28,11 @@ import (
 	"github.com/berth-host/berth/abi"
 	"github.com/berth-host/berth/abi/berth"
 	"github.com/berth-host/berth/abi/httpwasm"
+	"github.com/berth-host/berth/failsafe/password"
 	"github.com/berth-host/berth/failsafe/protocol"
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/client"
+	"github.com/berth-host/berth/host/console/web"
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/host/listen"
 	"github.com/berth-host/berth/host/logs"
@@ -48,6 +51,13 @@ type Options struct {
 	// Compiler returns the command of the child process that compiles
 	// modules; see [engine.Options].
 	Compiler func(ctx context.Context) *exec.Cmd
+	// AuthorityRoots vouch for the authority that gives certificates; nil: the
+	// system's do.
+	AuthorityRoots *x509.CertPool
+	// MigrationTime is as in [site.Options].
+	MigrationTime time.Duration
+	// Owner is the owner's password; nil: that of the data folder.
+	Owner *password.Owner
 	// Wrapper is the process that holds the sockets; nil: there is none.
 	Wrapper Wrapper
 	// Now is the wall clock; nil: the machine's.
@@ -68,16 +78,25 @@ type Server struct {
 	chain    *revision.Chain
 	site     *site.Site
 	console  *console.Console
+	pages    *web.Handler
 	jobs     *console.Jobs
+	events   *console.Events
+	sessions *console.Sessions
+	owner    *owner
+	glance   glance
 	watch    *watch
 	running
-	lines *logs.Log // of everybody
-	audit *audit.Log
-	run   string // tells runs of the server apart
+	lines          *logs.Log // of everybody
+	audit          *audit.Log
+	https          https
+	run            string // tells runs of the server apart
+	authorityRoots *x509.CertPool
 
 	liveReaders atomic.Int32
 
-	changing sync.Mutex // one change to the site at a time
+	changing   sync.Mutex   // one change to the site at a time
+	dataWrites sync.RWMutex // read: the API writes data; write: data moves
+	benching   sync.Mutex   // one load of the server by itself at a time
 
 	localToken string // of the access file
 
@@ -91,7 +110,7 @@ type Server struct {
 // Open opens a server's data folder, which is made when it isn't there, loads
 // the site and binds its addresses. Nothing is answered before [Server.Run].
 func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err error) {
-	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36), running: newRunning(opts)}
+	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36), running: newRunning(opts), authorityRoots: opts.AuthorityRoots}
 	s.log = slog.New(logs.Handler(opts.Log.Handler(), s.lines))
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	defer func() {
@@ -129,10 +148,13 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err != nil {
 		return s, err
 	}
-	if s.registry, err = registry.Open(ctx, s.store, s.prepareModule); err != nil {
+	if s.registry, err = registry.Open(ctx, s.store, Prepare(s.engine)); err != nil {
 		return s, err
 	}
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
+		return s, err
+	}
+	if err := s.sweepAllData(ctx); err != nil { // of migrations that were cut off
 		return s, err
 	}
 	if s.audit, err = audit.Open(ctx, s.store.Data()); err != nil {
@@ -140,11 +162,15 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	}
 	s.packages = newPackages(s.registry)
 	s.chain = revision.New(s.store)
-	s.jobs = console.NewJobs(explain)
+	s.jobs, s.events = console.NewJobs(explain), console.NewEvents()
+	s.jobs.Tell(s.events)
+	if err := s.jobs.Restore(storedJobs{s.store.Data()}, s.log); err != nil {
+		return s, err
+	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
-	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add})
+	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
@@ -155,6 +181,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.begin(ctx, protocol.PhaseListen); err != nil {
 		return s, err
 	}
+	s.openDoor(opts.Owner)
 	if err := s.listen(metrics); err != nil {
 		return s, err
 	}
@@ -210,9 +237,11 @@ const machineToken = "this machine"
 func (s *Server) listen(metrics prometheus.Gatherer) error {
 	local, localText := console.NewToken(machineToken, console.ScopeAdmin, time.Now(), 0)
 	s.console = console.New(console.Options{
-		Log: s.log, Tokens: &tokens{s.store, local}, Metrics: metrics,
+		Log: s.log, Tokens: &tokens{s.store, local}, Sessions: s.sessions, Metrics: metrics,
 		Ready: s.broken, Hosts: s.startup.ConsoleHosts, Explain: explain, Audit: s.writeAudit,
 	}, s.routes())
+	s.pages = web.New(web.Options{Log: s.log, Console: s.console, Sessions: s.sessions, Owner: s.owner})
+	s.console.ServePages(s.pages)
 	s.localToken = localText
 	var err error
 	if s.siteListener, err = s.socket(protocol.Site, s.startup.Site); err != nil {
@@ -222,7 +251,10 @@ func (s *Server) listen(metrics prometheus.Gatherer) error {
 		return fmt.Errorf("the console cannot listen: %w", err)
 	}
 	s.siteListener = listen.Wrap(s.siteListener)
-	s.siteServer = newHTTPServer(s.singly(s.site), s.log)
+	if err := s.openCertificates(); err != nil {
+		return err
+	}
+	s.siteServer = newHTTPServer(s.https.plain(s.singly(s.site)), s.log)
 	s.consoleServer = newHTTPServer(s.console, s.log)
 	s.consoleServer.WriteTimeout = 0 // backups and followed logs take as long as they take
 	return nil
@@ -248,10 +280,14 @@ func (s *Server) routes() []console.Route {
 		s.revisionRoutes(),
 		s.configRoutes(),
 		s.dataRoutes(),
-		s.trafficRoutes(),
+		s.trafficRoutes(), s.benchRoutes(),
 		s.logRoutes(),
 		s.auditRoutes(),
 		s.backupRoutes(),
+		s.certificateRoutes(),
+		s.overviewRoutes(),
+		s.bundledRoutes(),
+		s.accessRoutes(),
 		s.systemRoutes(),
 		s.restartRoutes(),
 		s.debugRoutes(),
@@ -337,13 +373,17 @@ func (s *Server) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	s.stop()
+	if s.events != nil {
+		s.events.Close()
+	}
 	var errs []error
 	add := func(err error) {
 		if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}
-	for _, srv := range []*http.Server{s.siteServer, s.consoleServer} {
+	s.https.close()
+	for _, srv := range []*http.Server{s.siteServer, s.https.server, s.consoleServer} {
 		if srv == nil {
 			continue
 		}
