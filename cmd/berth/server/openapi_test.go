@@ -337,6 +337,7 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/jobs/{id}"},
 		{route: "GET " + v1 + "/jobs"},
 		{route: "DELETE " + v1 + "/jobs/{id}"},
+		{route: "POST " + v1 + "/jobs/{id}/again", then: await},
 		{route: "DELETE " + v1 + "/sessions/{id}"},
 		{route: "POST " + v1 + "/packages/upload", query: url.Values{"name": {"hello.wasm"}}, upload: f.marker, then: await},
 		{route: "GET " + v1 + "/packages"},
@@ -359,6 +360,8 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "PATCH " + v1 + "/config", in: func() any {
 			return api.ConfigChange{Level: "slot", Mount: mount, Slot: "beta", Set: plain("number", "8")}
 		}},
+		{route: "POST " + v1 + "/mounts/{mount}/bench", in: api.BenchRequest{Seconds: 100}, code: "bad_request"},
+		{route: "POST " + v1 + "/mounts/{mount}/bench", in: api.BenchRequest{Slot: "production", Path: "/x", Seconds: 1, Connections: 1}, then: await},
 		{route: "GET " + v1 + "/mounts/{mount}/promotion"},
 		{route: "POST " + v1 + "/mounts/{mount}/promotion", in: api.PromoteRequest{Why: "it is ready"}},
 		{route: "GET " + v1 + "/mounts/{mount}/promotion", code: "nothing_in_beta"},

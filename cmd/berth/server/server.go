@@ -90,6 +90,7 @@ type Server struct {
 
 	changing   sync.Mutex   // one change to the site at a time
 	dataWrites sync.RWMutex // read: the API writes data; write: data moves
+	benching   sync.Mutex   // one load of the server by itself at a time
 
 	localToken string // of the access file
 
@@ -141,7 +142,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err != nil {
 		return s, err
 	}
-	if s.registry, err = registry.Open(ctx, s.store, s.prepareModule); err != nil {
+	if s.registry, err = registry.Open(ctx, s.store, Prepare(s.engine)); err != nil {
 		return s, err
 	}
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
@@ -157,6 +158,9 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	s.chain = revision.New(s.store)
 	s.jobs, s.events = console.NewJobs(explain), console.NewEvents()
 	s.jobs.Tell(s.events)
+	if err := s.jobs.Restore(storedJobs{s.store.Data()}, s.log); err != nil {
+		return s, err
+	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
@@ -267,7 +271,7 @@ func (s *Server) routes() []console.Route {
 		s.revisionRoutes(),
 		s.configRoutes(),
 		s.dataRoutes(),
-		s.trafficRoutes(),
+		s.trafficRoutes(), s.benchRoutes(),
 		s.logRoutes(),
 		s.auditRoutes(),
 		s.backupRoutes(),
