@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/berth-host/berth/cmd/berth/server"
 	"github.com/berth-host/berth/cmd/berth/service"
 	"github.com/berth-host/berth/failsafe/password"
 	"github.com/berth-host/berth/failsafe/protocol"
@@ -40,7 +41,7 @@ func serveFlags(c *cli, f *flag.FlagSet) func() service.Config {
 	port := f.Int("port", 8079, "`port` of the console on loopback; 0: any")
 	password := f.String("admin-password-file", "", "`file` that holds the owner's password; $"+password.Variable+" may hold it too")
 	return func() service.Config {
-		config := service.Config{Data: c.data, Startup: *startup, Port: -1, PasswordFile: *password, Stderr: c.stderr, Compiler: compilerCommand}
+		config := service.Config{Data: c.data, Startup: *startup, Port: -1, PasswordFile: *password, Stderr: c.stderr}
 		if given(f, "site") {
 			config.Site = *site
 		}
@@ -74,7 +75,7 @@ func setupServeChild(c *cli, f *flag.FlagSet) func(context.Context, []string) er
 		if !child.Wrapped() {
 			return &usageError{message: childVerb + " is what berth serve starts by itself", hint: "berth serve"}
 		}
-		return exitWith(service.Child(ctx, config(), child))
+		return exitWith(service.Child(ctx, config(), child, server.Options{Compiler: compilerCommand, Wrapper: child}))
 	}
 }
 
