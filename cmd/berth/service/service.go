@@ -26,7 +26,8 @@ type Config struct {
 	Port         int    // of the console on loopback; below 0 as the startup file says
 	PasswordFile string // holds the owner's password; "" for none
 
-	Stderr io.Writer
+	Version string // of berth
+	Stderr  io.Writer
 }
 
 // load reads the startup file; what the command line says wins. With an error
@@ -76,7 +77,7 @@ func Child(ctx context.Context, c Config, child *protocol.Child, options server.
 		}
 	}()
 	if child.Mode() == protocol.Failsafe {
-		return runFailsafe(ctx, c, child) // where the wrapper has told of a given password that can't be used
+		return serveFailsafe(ctx, c, child, owner) // where the wrapper has told of a given password that can't be used
 	}
 	if err == nil {
 		err = owner.State()
