@@ -133,6 +133,7 @@ type run struct {
 	fresh    map[name.ID]*Record // fetched and checked in this run
 	indexes  map[string]*found   // looked up in this run
 	size     int64               // bytes of fresh
+	offline  bool                // the network must not be asked
 }
 
 func (r *Registry) newRun(progress func(Progress)) *run {

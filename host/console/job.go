@@ -57,6 +57,8 @@ type Jobs struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
+	events *Events // nil: nobody is told
+
 	mu   sync.Mutex
 	jobs []*runningJob // oldest first
 }
@@ -65,6 +67,34 @@ type runningJob struct {
 	Job
 	cancel  context.CancelFunc
 	changed chan struct{} // closed and replaced by every change
+	told    time.Time     // when watchers last heard of it
+	telling bool          // they will, soon
+}
+
+// Tell lets every change of a job be told to watchers, as the event "job". It
+// is called before the first job starts.
+func (j *Jobs) Tell(events *Events) { j.events = events }
+
+// tell tells watchers of a change, soon: progress may come a thousand times a
+// second. It is called with the lock held.
+func (j *Jobs) tell(job *runningJob) {
+	if j.events == nil || job.telling {
+		return
+	}
+	if since := time.Since(job.told); since < jobEventPause && job.State == JobRunning {
+		job.telling = true
+		time.AfterFunc(jobEventPause-since, func() {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			job.telling = false
+			j.tell(job)
+		})
+		return
+	}
+	job.told = time.Now()
+	said := job.Job
+	said.Result = nil // may be large; GET /jobs/{id} has it
+	j.events.Publish("job", said)
 }
 
 // NewJobs returns an empty list of jobs. explain turns an error into what an
@@ -92,6 +122,7 @@ func (j *Jobs) Start(kind, subject, who string, do func(ctx context.Context, pro
 	j.mu.Lock()
 	j.jobs = append(j.jobs, job)
 	j.forgetOld()
+	j.tell(job)
 	started := job.Job
 	j.mu.Unlock()
 
@@ -141,6 +172,7 @@ func (j *Jobs) change(job *runningJob, f func()) {
 	job.Version++
 	close(job.changed)
 	job.changed = make(chan struct{})
+	j.tell(job)
 }
 
 // forgetOld drops the oldest finished jobs above [KeptJobs].

@@ -55,6 +55,9 @@ var explanations = []struct {
 	{index.ErrInvalid, http.StatusBadGateway, "bad_index", "only the publisher of the package can mend this"},
 	{name.ErrInvalid, http.StatusBadRequest, "bad_name", ""},
 	{resolve.ErrUnresolved, http.StatusUnprocessableEntity, "unresolved", "ask the author of the package that requires it"},
+	{site.ErrMigration, http.StatusUnprocessableEntity, "migration_failed", "nothing was changed; berth logs PATH shows what it said, with --slot beta if it was for the beta"},
+	{errNoMigration, http.StatusConflict, "data_version", "nothing was changed; ask the author of the package for a version that migrates, or mount it at another path, where it begins anew"},
+	{errDataBusy, http.StatusConflict, "data_busy", "nothing was changed; try again when there are fewer visitors, or berth disable PATH first"},
 	{errUnfit, http.StatusUnprocessableEntity, "unfit", ""},
 	{engine.ErrRefused, http.StatusUnprocessableEntity, "module_refused", ""},
 	{config.ErrInvalid, http.StatusBadRequest, "bad_config", ""},
@@ -77,6 +80,9 @@ func explain(err error) *console.Error {
 	}
 	if e := (*config.UnknownError)(nil); errors.As(err, &e) {
 		return &console.Error{Status: http.StatusBadRequest, Code: "bad_config", Message: e.Error()}
+	}
+	if e := (*lossError)(nil); errors.As(err, &e) {
+		return &console.Error{Status: http.StatusConflict, Code: "data_loss", Message: e.Error(), Hint: "nothing was changed; if that is what you want, say it again with --lose-data"}
 	}
 	for _, known := range security {
 		if known(err) {

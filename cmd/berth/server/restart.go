@@ -161,9 +161,22 @@ func (s *Server) settle(ctx context.Context, why string) (*revision.Revision, er
 		return nil, err
 	}
 	pinned := s.pinned
+	settlement := s.newSettlement()
+	defer settlement.end(ctx)
 	rev, err := s.chain.Commit(ctx, base, revision.Edit{Who: console.Caller(ctx), Why: why, Apply: func(d *revision.Draft) error {
+		// It runs already, on the snapshots of its data versions: they are to stay.
 		d.RollbackSite(pinned)
-		return nil
+		touched, err := s.touchedSince(ctx, base, pinned)
+		if err == nil {
+			_, err = s.draftChange(ctx, d, touched, settlement)
+		}
+		if err == nil {
+			err = settlement.run(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		return settlement.write(ctx, d)
 	}})
 	if err != nil {
 		return nil, err

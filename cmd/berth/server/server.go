@@ -27,9 +27,11 @@ import (
 	"github.com/berth-host/berth/abi"
 	"github.com/berth-host/berth/abi/berth"
 	"github.com/berth-host/berth/abi/httpwasm"
+	"github.com/berth-host/berth/failsafe/password"
 	"github.com/berth-host/berth/failsafe/protocol"
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/client"
+	"github.com/berth-host/berth/host/console/web"
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/host/listen"
 	"github.com/berth-host/berth/host/logs"
@@ -48,6 +50,10 @@ type Options struct {
 	// Compiler returns the command of the child process that compiles
 	// modules; see [engine.Options].
 	Compiler func(ctx context.Context) *exec.Cmd
+	// MigrationTime is as in [site.Options].
+	MigrationTime time.Duration
+	// Owner is the owner's password; nil: that of the data folder.
+	Owner *password.Owner
 	// Wrapper is the process that holds the sockets; nil: there is none.
 	Wrapper Wrapper
 	// Now is the wall clock; nil: the machine's.
@@ -68,7 +74,12 @@ type Server struct {
 	chain    *revision.Chain
 	site     *site.Site
 	console  *console.Console
+	pages    *web.Handler
 	jobs     *console.Jobs
+	events   *console.Events
+	sessions *console.Sessions
+	owner    *owner
+	glance   glance
 	watch    *watch
 	running
 	lines *logs.Log // of everybody
@@ -77,7 +88,9 @@ type Server struct {
 
 	liveReaders atomic.Int32
 
-	changing sync.Mutex // one change to the site at a time
+	changing   sync.Mutex   // one change to the site at a time
+	dataWrites sync.RWMutex // read: the API writes data; write: data moves
+	benching   sync.Mutex   // one load of the server by itself at a time
 
 	localToken string // of the access file
 
@@ -135,16 +148,20 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
 		return s, err
 	}
+	if err := s.sweepAllData(ctx); err != nil { // of migrations that were cut off
+		return s, err
+	}
 	if s.audit, err = audit.Open(ctx, s.store.Data()); err != nil {
 		return s, err
 	}
 	s.packages = newPackages(s.registry)
 	s.chain = revision.New(s.store)
-	s.jobs = console.NewJobs(explain)
+	s.jobs, s.events = console.NewJobs(explain), console.NewEvents()
+	s.jobs.Tell(s.events)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
-	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add})
+	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
@@ -155,6 +172,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.begin(ctx, protocol.PhaseListen); err != nil {
 		return s, err
 	}
+	s.openDoor(opts.Owner)
 	if err := s.listen(metrics); err != nil {
 		return s, err
 	}
@@ -210,9 +228,11 @@ const machineToken = "this machine"
 func (s *Server) listen(metrics prometheus.Gatherer) error {
 	local, localText := console.NewToken(machineToken, console.ScopeAdmin, time.Now(), 0)
 	s.console = console.New(console.Options{
-		Log: s.log, Tokens: &tokens{s.store, local}, Metrics: metrics,
+		Log: s.log, Tokens: &tokens{s.store, local}, Sessions: s.sessions, Metrics: metrics,
 		Ready: s.broken, Hosts: s.startup.ConsoleHosts, Explain: explain, Audit: s.writeAudit,
 	}, s.routes())
+	s.pages = web.New(web.Options{Log: s.log, Console: s.console, Sessions: s.sessions, Owner: s.owner})
+	s.console.ServePages(s.pages)
 	s.localToken = localText
 	var err error
 	if s.siteListener, err = s.socket(protocol.Site, s.startup.Site); err != nil {
@@ -248,10 +268,13 @@ func (s *Server) routes() []console.Route {
 		s.revisionRoutes(),
 		s.configRoutes(),
 		s.dataRoutes(),
-		s.trafficRoutes(),
+		s.trafficRoutes(), s.benchRoutes(),
 		s.logRoutes(),
 		s.auditRoutes(),
 		s.backupRoutes(),
+		s.overviewRoutes(),
+		s.bundledRoutes(),
+		s.accessRoutes(),
 		s.systemRoutes(),
 		s.restartRoutes(),
 		s.debugRoutes(),
@@ -342,6 +365,9 @@ func (s *Server) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	s.stop()
+	if s.events != nil {
+		s.events.Close()
+	}
 	var errs []error
 	add := func(err error) {
 		if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {

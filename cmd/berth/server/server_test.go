@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
@@ -38,7 +39,8 @@ func TestMain(m *testing.M) {
 
 func testOptions(log io.Writer) Options {
 	return Options{
-		Log: slog.New(slog.NewTextHandler(log, nil)),
+		MigrationTime: 2 * time.Second,
+		Log:           slog.New(slog.NewTextHandler(log, nil)),
 		Compiler: func(ctx context.Context) *exec.Cmd {
 			cmd := exec.CommandContext(ctx, os.Args[0])
 			cmd.Env = append(os.Environ(), envCompile+"=1")

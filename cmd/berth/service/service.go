@@ -67,6 +67,7 @@ func Wrap(ctx context.Context, c Config, w wrapper.Config, ready func(wrapper.Ad
 // the server sees it: child itself, but in tests. It returns the exit code.
 func Child(ctx context.Context, c Config, child *protocol.Child, options server.Options) int {
 	owner, err := c.owner()
+	options.Owner = owner
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
