@@ -75,7 +75,7 @@ func (s *Server) installBundled(ctx context.Context, in api.InstallBundled) (con
 		return console.Job{}, err
 	}
 	id := manifests[i].ID
-	return s.startInstall(ctx, manifests[i].Title, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
+	return s.startInstall(ctx, s.jobs.Start, manifests[i].Title, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
 		return s.installFromShelf(ctx, in.ID, id, progress)
 	}), nil
 }
