@@ -15,8 +15,8 @@ type running struct {
 	began    time.Time
 	now      func() time.Time // wall clock
 	clock    *clock
-	broken   func() error     // why the store takes no more writes; nil: it does
-	breaks   <-chan struct{}  // closed when it no longer does
+	broken   func() error    // why the store takes no more writes; nil: it does
+	breaks   <-chan struct{} // closed when it no longer does
 	proof    *proof
 	notices  *notices
 	leftOut  leftOut
