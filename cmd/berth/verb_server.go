@@ -94,8 +94,12 @@ func childArgs(f *flag.FlagSet) []string {
 	return args
 }
 
-// addressURL is where a listener that is bound to an address is reached.
+// addressURL is where a listener that is bound to an address is reached; ""
+// where none is bound.
 func addressURL(address string) string {
+	if address == "" {
+		return ""
+	}
 	host, port, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
 		address = net.JoinHostPort("localhost", port)
@@ -109,6 +113,9 @@ func (c *cli) printStarted(site, console, data string) {
 	if c.json {
 		_ = c.print(map[string]string{"site": site, "console": console, "data": data}, nil) // the server runs, whoever listens
 		return
+	}
+	if site == "" {
+		site = "has no address; the console's page says why"
 	}
 	fmt.Fprintf(c.stderr, "site     %s\nconsole  %s\ndata     %s\n", site, console, data)
 }

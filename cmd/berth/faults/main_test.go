@@ -106,7 +106,7 @@ func (s setup) child(ctx context.Context) int {
 type sabotage struct {
 	Phase protocol.Phase
 	Kind  string
-	Times int // how often it happens; 0: always
+	Mode  protocol.Mode // only in this mode; "": in all but failsafe
 }
 
 // A saboteur stands between server and wrapper and brings about a fault when
@@ -142,7 +142,7 @@ const year = 365 * 24 * time.Hour
 
 // reach does the harm when its phase has come.
 func (s *saboteur) reach(phase protocol.Phase) {
-	if phase != s.sabotage.Phase {
+	if phase != s.sabotage.Phase || s.sabotage.Mode != "" && s.sabotage.Mode != s.Child.Mode() {
 		return
 	}
 	s.sabotage.Phase = "" // once in a process

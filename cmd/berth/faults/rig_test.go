@@ -2,6 +2,7 @@ package faults
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -189,7 +190,7 @@ func (r *rig) start() {
 	if err != nil {
 		r.Fatalf("the server did not start: %v\n%s", err, r.stderr)
 	}
-	r.site, r.console = "http://"+at.Site, "http://"+at.Console
+	r.site, r.console = "http://"+cmp.Or(at.Site, r.setup.Site), "http://"+at.Console
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		r.Fatal(err)
