@@ -285,6 +285,8 @@ func (s *Server) routes() []console.Route {
 		s.auditRoutes(),
 		s.backupRoutes(),
 		s.certificateRoutes(),
+		s.filterRoutes(),
+		s.aboutRoutes(),
 		s.overviewRoutes(),
 		s.bundledRoutes(),
 		s.accessRoutes(),
