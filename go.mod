@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	code.dny.dev/ssrf v0.3.0
+	github.com/aymanbagabas/go-udiff v0.4.1
 	github.com/google/uuid v1.6.0
 	github.com/http-wasm/http-wasm-host-go v0.7.0
 	github.com/pelletier/go-toml/v2 v2.4.3

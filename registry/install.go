@@ -13,6 +13,7 @@ import (
 	"github.com/berth-host/berth/registry/fetch"
 	"github.com/berth-host/berth/registry/name"
 	"github.com/berth-host/berth/registry/resolve"
+	"github.com/berth-host/berth/registry/store"
 )
 
 // MaxInstall is how many bytes all zips of one install may have.
@@ -165,6 +166,8 @@ type run struct {
 	fresh    map[name.ID]*Record // fetched and checked in this run
 	indexes  map[string]*found   // looked up in this run
 	size     int64               // bytes of fresh
+
+	with func(ctx context.Context) ([]store.RefChange, error) // what else is to change; may be nil
 }
 
 func (r *Registry) newRun(progress func(Progress)) *run {

@@ -34,6 +34,8 @@ type Registry struct {
 	mu       sync.Mutex // guards settings
 	settings Settings
 
+	needs []func(ctx context.Context, add func(store.Hash)) error // see Share
+
 	keeping sync.Mutex   // what a commit relies on is not removed before it is done
 	blobs   sync.RWMutex // read: blobs may be without a reference for a while; write: such are deleted
 }
@@ -60,6 +62,9 @@ type Record struct {
 	Installed time.Time          `json:"installed"`
 	Manifest  *manifest.Manifest `json:"manifest"`
 	Modules   map[string]Module  `json:"modules,omitempty"` // by path in the package
+	// DataOf is the package whose data this one uses at a mount: that which it is
+	// a copy of. "" for its own.
+	DataOf string `json:"dataOf,omitempty"`
 }
 
 // A Pin remembers the hash of a version at first sight.
@@ -198,6 +203,11 @@ func (r *Registry) Collect(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	for _, needs := range r.needs {
+		if err := needs(ctx, func(h store.Hash) { needed[h] = true }); err != nil {
+			return err
+		}
 	}
 	for h, err := range r.store.ListBlobs(ctx) {
 		if err != nil {
