@@ -13,7 +13,7 @@ test:
 
 # Everything that shares state, under the race detector.
 race:
-	go test -race -short ./abi/... ./host/... ./registry/...
+	go test -race -short ./abi/... ./failsafe/... ./host/... ./registry/...
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -61,6 +61,24 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// failsafeLibraries are all that failsafe needs beside the standard library:
+// Argon2 and what it is made of.
+var failsafeLibraries = []string{"golang.org/x/crypto/argon2", "golang.org/x/crypto/blake2b", "golang.org/x/sys/cpu"}
+
+// TestFailsafeDependencies proves that nothing of the server, and no library
+// but one, can break what repairs it.
+func TestFailsafeDependencies(t *testing.T) {
+	packages := goList(t, "-deps", "./failsafe/...")
+	if len(packages) < 50 {
+		t.Fatalf("go list names only %d packages", len(packages))
+	}
+	for _, p := range packages {
+		if !p.Standard && !below(folderOf(p.ImportPath), "failsafe") && !slices.Contains(failsafeLibraries, p.ImportPath) {
+			t.Errorf("failsafe needs %s: it must work when everything else is broken", p.ImportPath)
+		}
+	}
+}
+
 // TestNoTesting keeps test suites out of the binary.
 func TestNoTesting(t *testing.T) {
 	for _, p := range goList(t, "-deps", "./cmd/berth") {
@@ -111,12 +129,13 @@ func TestNoStrayFiles(t *testing.T) {
 
 type listedPackage struct {
 	ImportPath, Dir  string
+	Standard         bool
 	Imports, GoFiles []string
 }
 
 func goList(t *testing.T, args ...string) []listedPackage {
 	t.Helper()
-	out, err := exec.Command("go", append([]string{"list", "-json=ImportPath,Dir,Imports,GoFiles"}, args...)...).Output()
+	out, err := exec.Command("go", append([]string{"list", "-json=ImportPath,Dir,Standard,Imports,GoFiles"}, args...)...).Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}

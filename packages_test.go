@@ -14,10 +14,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/berth-host/berth/host/console/api"
-	"github.com/berth-host/berth/host/console/client"
 	"github.com/berth-host/berth/cmd/berth/server"
 	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/console/api"
+	"github.com/berth-host/berth/host/console/client"
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/registry/publish"
 )

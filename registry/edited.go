@@ -56,6 +56,7 @@ func (r *Registry) InstallEdited(ctx context.Context, e Edition, progress func(P
 	if err != nil {
 		return nil, err
 	}
+	defer review.Close()
 	installed, err := review.keep(ctx, progress)
 	if err != nil {
 		return nil, err

@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"time"
 
 	"github.com/berth-host/berth/registry/archive"
 	"github.com/berth-host/berth/registry/fetch"
 	"github.com/berth-host/berth/registry/name"
-	"github.com/berth-host/berth/registry/resolve"
 	"github.com/berth-host/berth/registry/store"
 )
 
@@ -66,6 +64,7 @@ func (r *Registry) Install(ctx context.Context, source string, progress func(Pro
 	if err != nil {
 		return nil, err
 	}
+	defer review.Close()
 	return review.keep(ctx, progress)
 }
 
@@ -79,39 +78,8 @@ func (r *Registry) InstallFile(ctx context.Context, file string, content []byte,
 	if err != nil {
 		return nil, err
 	}
+	defer review.Close()
 	return review.keep(ctx, progress)
-}
-
-// A Review is what an install would add, for the owner to look at. Nothing of
-// it was run, and nothing is installed unless it is kept.
-type Review struct {
-	Root Record        // installed already when it is not in New
-	Lock *resolve.Lock // what the root would stand on
-	New  []Record      // what is not installed yet, sorted; without Modules
-
-	run *run
-}
-
-// Review fetches and checks what an owner pasted, with all dependencies.
-func (r *Registry) Review(ctx context.Context, source string, progress func(Progress)) (*Review, error) {
-	r.blobs.RLock()
-	defer r.blobs.RUnlock()
-	return r.review(ctx, source, progress)
-}
-
-// ReviewFile is Review for a file that the owner has. See [Registry.InstallFile].
-func (r *Registry) ReviewFile(ctx context.Context, file string, content []byte, progress func(Progress)) (*Review, error) {
-	r.blobs.RLock()
-	defer r.blobs.RUnlock()
-	return r.reviewFile(ctx, file, content, progress)
-}
-
-// Keep installs exactly what was reviewed, once it has prepared all modules.
-// [ErrExpired] means that something else was removed or collected meanwhile.
-func (rv *Review) Keep(ctx context.Context, progress func(Progress)) (*Installed, error) {
-	rv.run.blobs.RLock()
-	defer rv.run.blobs.RUnlock()
-	return rv.keep(ctx, progress)
 }
 
 func (r *Registry) review(ctx context.Context, source string, progress func(Progress)) (*Review, error) {
@@ -175,23 +143,6 @@ func (r *Registry) newRun(progress func(Progress)) *run {
 		progress = func(Progress) {}
 	}
 	return &run{Registry: r, progress: progress, fresh: map[name.ID]*Record{}, indexes: map[string]*found{}}
-}
-
-// review brings the dependencies of the root.
-func (in *run) review(ctx context.Context) (*Review, error) {
-	root, err := in.record(ctx, in.root)
-	if err != nil {
-		return nil, err
-	}
-	rv := &Review{Root: *root, run: in}
-	if rv.Lock, err = in.dependencies(ctx, root); err != nil {
-		return nil, err
-	}
-	for _, rec := range in.fresh {
-		rv.New = append(rv.New, *rec)
-	}
-	slices.SortFunc(rv.New, func(a, b Record) int { return a.ID.Compare(b.ID) })
-	return rv, nil
 }
 
 // record returns a version that was fetched in this run or is installed.

@@ -31,8 +31,9 @@ type Registry struct {
 	client  *fetch.Client
 	prepare Prepare
 
-	mu       sync.Mutex // guards settings
+	mu       sync.Mutex // guards settings and reviews
 	settings Settings
+	reviews  map[*Review]bool // that are not closed: what was fetched for them stays
 
 	needs []func(ctx context.Context, add func(store.Hash)) error // see Share
 
@@ -87,7 +88,7 @@ func Open(ctx context.Context, s store.Store, prepare Prepare) (*Registry, error
 }
 
 func open(ctx context.Context, s store.Store, prepare Prepare, times fetch.Times) (*Registry, error) {
-	r := &Registry{store: s, prepare: prepare}
+	r := &Registry{store: s, prepare: prepare, reviews: map[*Review]bool{}}
 	r.client = fetch.New(r.policy, times)
 	_, err := r.get(ctx, refSettings, &r.settings)
 	return r, err
@@ -177,8 +178,8 @@ func (r *Registry) remove(ctx context.Context, id name.ID, inUse func(name.ID) [
 	return err
 }
 
-// Collect deletes blobs that nothing needs: those of removed packages, and of
-// installs that were refused or cut off. While an install runs it does
+// Collect deletes blobs that nothing needs: those of removed packages, of
+// installs that were refused or cut off, and of reviews that were closed. While an install runs it does
 // nothing. It must be the only program that uses the store.
 func (r *Registry) Collect(ctx context.Context) error {
 	if !r.blobs.TryLock() {
@@ -191,6 +192,9 @@ func (r *Registry) Collect(ctx context.Context) error {
 	}
 	needed := map[store.Hash]bool{}
 	for _, rec := range records {
+		needed[rec.Blob] = true
+	}
+	for _, rec := range r.reviewed() {
 		needed[rec.Blob] = true
 	}
 	err = r.list(ctx, refIndex, func(ref store.Ref) error {
@@ -221,4 +225,15 @@ func (r *Registry) Collect(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// reviewed returns what was fetched for reviews that are not closed.
+func (r *Registry) reviewed() []Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var records []Record
+	for rv := range r.reviews {
+		records = append(records, rv.New...)
+	}
+	return records
 }

@@ -272,6 +272,13 @@ func TestReview(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	baz := review.Lock.Node(review.Root.ID).Edges["baz"]
+	if reason := review.Reason(baz); reason != "the newest patch of v2.1; v2.1.4 was retracted: it loses data" {
+		t.Error(reason)
+	}
+	if len(review.Packages) != 2 || review.Packages[0].ID.String() != "baz.example/baz@v2.1.3" || review.Key("baz.example/baz") != KeyNone {
+		t.Errorf("%+v, key %s", review.Packages, review.Key("baz.example/baz"))
+	}
 	if len(review.New) != 2 || review.New[1].ID != review.Root.ID || review.New[0].ID.String() != "baz.example/baz@v2.1.3" || len(review.Lock.Nodes) != 2 || review.New[0].Size == 0 {
 		t.Errorf("%+v", review)
 	}
@@ -297,6 +304,10 @@ func TestReviewExpires(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := w.Collect(t.Context()); err != nil || w.blobCount() != 2 {
+		t.Fatalf("%d blobs: what a review fetched is there until it is closed; %v", w.blobCount(), err)
+	}
+	first.Close()
 	if err := w.Collect(t.Context()); err != nil || w.blobCount() != 0 {
 		t.Fatal(w.blobCount(), err)
 	}
@@ -510,5 +521,31 @@ func TestProgress(t *testing.T) {
 		"fetching baz.example/baz@v2.1.3, checking baz.example/baz@v2.1.3, compiling m.wasm of baz.example/baz@v2.1.3, compiling m.wasm of foobar.example/foobar@v3.5.0"
 	if got := strings.Join(steps, ", "); err != nil || got != want {
 		t.Errorf("%s, %v", got, err)
+	}
+}
+
+// TestReviewKeys tells a key that is seen for the first time from one that is pinned.
+func TestReviewKeys(t *testing.T) {
+	w := newWorld(t)
+	signing, _, err := publish.GenerateKey("baz.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.keys["baz.example/baz"] = signing
+	w.publish("baz.example/baz@v2.1.3")
+	w.publish("foobar.example/foobar@v3.5.0", "baz.example/baz@v2.1.0")
+	for _, want := range []KeyState{KeyNew, KeyKnown} {
+		review, err := w.Review(t.Context(), "foobar.example/foobar", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := review.Key("baz.example/baz"); got != want {
+			t.Errorf("baz is %s, want %s", got, want)
+		}
+		if got := review.Key("foobar.example/foobar"); got != KeyNone {
+			t.Errorf("foobar is %s", got)
+		}
+		review.Close()
+		w.mustInstall("baz.example/baz@v2.1.3")
 	}
 }

@@ -20,14 +20,25 @@ import (
 	"github.com/berth-host/berth/registry/publish"
 )
 
-func setupInstall(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+func setupInstall(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	plan := f.String("plan", "", "install exactly what this `plan` of berth plan showed, instead of SOURCE")
 	return func(ctx context.Context, args []string) error {
-		if len(args) == 0 {
+		if *plan != "" && len(args) > 0 {
+			return &usageError{message: "--plan says what to install: no SOURCE goes with it", hint: "berth install --help"}
+		}
+		if *plan == "" && len(args) == 0 {
 			return exactly(args, 1, "at least one SOURCE")
 		}
 		cl, err := c.client()
 		if err != nil {
 			return err
+		}
+		if *plan != "" {
+			installed, err := c.installPlan(ctx, cl, *plan)
+			if err != nil {
+				return err
+			}
+			return c.printInstalled([]api.Installed{installed})
 		}
 		var all []api.Installed
 		var failed error // at the first fault no more is tried; what was installed stays
@@ -41,26 +52,34 @@ func setupInstall(c *cli, _ *flag.FlagSet) func(context.Context, []string) error
 		if len(all) == 0 {
 			return failed
 		}
-		err = c.print(all, func(w io.Writer) {
-			for _, in := range all {
-				if len(in.Added) == 0 {
-					fmt.Fprintf(w, "%s@%s was installed already\n", in.Package.Package, in.Package.Version)
-				}
-				for _, id := range in.Added {
-					fmt.Fprintf(w, "installed %s\n", id)
-				}
-			}
-		})
-		return errors.Join(err, failed)
+		return errors.Join(c.printInstalled(all), failed)
 	}
 }
 
+func (c *cli) printInstalled(all []api.Installed) error {
+	return c.print(all, func(w io.Writer) {
+		for _, in := range all {
+			if len(in.Added) == 0 {
+				fmt.Fprintf(w, "%s@%s was installed already\n", in.Package.Package, in.Package.Version)
+			}
+			for _, id := range in.Added {
+				fmt.Fprintf(w, "installed %s\n", id)
+			}
+		}
+	})
+}
+
 func (c *cli) install(ctx context.Context, cl *client.Client, source string) (api.Installed, error) {
-	job, err := startInstall(ctx, cl, source)
+	job, err := startFetch(ctx, cl, source, "/packages")
 	if err != nil {
 		return api.Installed{}, err
 	}
-	if job, err = c.followJob(ctx, cl, job); err != nil {
+	return c.followInstall(ctx, cl, job)
+}
+
+func (c *cli) followInstall(ctx context.Context, cl *client.Client, job console.Job) (api.Installed, error) {
+	job, err := c.followJob(ctx, cl, job)
+	if err != nil {
 		return api.Installed{}, err
 	}
 	var installed api.Installed
@@ -68,14 +87,14 @@ func (c *cli) install(ctx context.Context, cl *client.Client, source string) (ap
 	return installed, err
 }
 
-// startInstall uploads what is on this machine and names what is elsewhere.
-func startInstall(ctx context.Context, cl *client.Client, source string) (job console.Job, err error) {
+// startFetch uploads what is on this machine and names what is elsewhere.
+func startFetch(ctx context.Context, cl *client.Client, source, path string) (job console.Job, err error) {
 	info, statErr := os.Stat(source)
 	if statErr != nil {
 		if looksLikePath(source) {
 			return job, statErr
 		}
-		err = cl.Call(ctx, http.MethodPost, "/packages", nil, api.Install{Source: source}, &job)
+		err = cl.Call(ctx, http.MethodPost, path, nil, api.Install{Source: source}, &job)
 		return job, err
 	}
 	upload, name, err := openUpload(ctx, source, info)
@@ -83,7 +102,7 @@ func startInstall(ctx context.Context, cl *client.Client, source string) (job co
 		return job, err
 	}
 	defer upload.Close()
-	resp, err := cl.Do(ctx, http.MethodPost, "/packages/upload", url.Values{"name": {name}}, upload)
+	resp, err := cl.Do(ctx, http.MethodPost, path+"/upload", url.Values{"name": {name}}, upload)
 	if err != nil {
 		return job, err
 	}

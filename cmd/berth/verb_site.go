@@ -24,9 +24,11 @@ var siteVerbs = []verb{
 	{name: "status", group: groupSite, summary: "show the state of the site", setup: setupStatus},
 	{name: "open", group: groupSite, summary: "open the site to visitors", setup: setupOpen(true)},
 	{name: "close", group: groupSite, summary: "close the site: visitors see a page that says so", setup: setupOpen(false)},
-	{name: "install", args: "SOURCE...", group: groupSite, summary: "install packages with their dependencies",
-		help:  "SOURCE is a package URL (https://baz.example/baz, with @v2, @v2.5.1 or @latest if you like), the URL of a .zip or\n.wasm, or a file or folder on this machine, which is uploaded.",
-		setup: setupInstall},
+	{name: "plan", args: "[SOURCE | show ID | drop ID]", group: groupSite, summary: "show what an install would add, before anything is kept",
+		help:  sourceHelp + "\nAll of it is fetched and checked, and nothing is run. It waits an hour for berth install --plan ID, then it is gone.",
+		setup: setupPlan},
+	{name: "install", args: "SOURCE... | --plan ID", group: groupSite, summary: "install packages with their dependencies",
+		help: sourceHelp, setup: setupInstall},
 	{name: "packages", args: "[remove PACKAGE@VERSION]", group: groupSite, summary: "list installed packages, or remove one", setup: setupPackages},
 	{name: "why", args: "PACKAGE", group: groupSite, summary: "show who needs which version of a package", setup: setupWhy},
 	{name: "mount", args: "[PACKAGE PATH]", group: groupSite, summary: "put a package at a path of the site, or list what is mounted",
@@ -54,10 +56,15 @@ var siteVerbs = []verb{
 	{name: "data", args: "PATH [list|get KEY|put KEY VALUE|delete KEY]", group: groupSite, onMount: true, summary: "look at or change the data that a package stores",
 		help:  "With --json, values are in base64.",
 		setup: setupData},
-	{name: "logs", args: "PATH", group: groupSite, onMount: true, summary: "show the log of what stands in a slot",
-		help:  "With --json, each line is an object.",
+	{name: "logs", args: "[PATH]", group: groupSite, onMount: true, summary: "show what the server and its modules say",
+		help:  "With PATH, the log of what stands in a slot there; else everything: modules, the server's own log, and what was\nchanged. With --json, each line is an object. Control characters are written out.",
 		setup: setupLogs},
-	{name: "top", group: groupSite, summary: "show requests, instances and memory of each slot", setup: setupTop},
+	{name: "audit", group: groupSite, summary: "show who changed what, and who signed in",
+		help:  "The newest first. Names of things are shown, never values. The server keeps the newest 20,000.",
+		setup: setupAudit},
+	{name: "top", group: groupSite, summary: "show requests, instances and memory of each slot",
+		help:  "Counts begin when the server started. --since shows errors and latencies of some time instead, a day at most;\nlatencies are in milliseconds.",
+		setup: setupTop},
 	{name: "jobs", args: "[ID | cancel ID]", group: groupSite, summary: "list long actions, watch one again, or cancel one", setup: setupJobs},
 	{name: "settings", group: groupSite, summary: "show or change where packages may come from", setup: setupSettings},
 	{name: "tokens", args: "[new NAME | revoke ID]", group: groupSite, summary: "list, make and revoke API tokens",
@@ -70,6 +77,8 @@ var siteVerbs = []verb{
 		help:  "The exit status is 1 if something is damaged.",
 		setup: setupCheck},
 }
+
+const sourceHelp = "SOURCE is a package URL (https://baz.example/baz, with @v2, @v2.5.1 or @latest if you like), the URL of a .zip or\n.wasm, or a file or folder on this machine, which is uploaded."
 
 // mounted finds the mount that an argument names: PATH, HOST/PATH or an ID.
 func mounted(ctx context.Context, c *client.Client, arg string) (api.Mount, error) {

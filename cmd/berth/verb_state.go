@@ -217,62 +217,6 @@ func excerpt(b []byte) string {
 	return fmt.Sprintf("%q", b)
 }
 
-func setupLogs(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
-	slot := f.String("slot", "production", "which `slot`: beta or production")
-	follow := f.Bool("follow", false, "wait for more")
-	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
-		query := url.Values{"mount": {m.ID}, "slot": {*slot}, "follow": {fmt.Sprint(*follow)}}
-		resp, err := cl.Do(ctx, http.MethodGet, "/logs", query, nil)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		d := json.NewDecoder(resp.Body)
-		for {
-			var line api.LogLine
-			if err := d.Decode(&line); errors.Is(err, io.EOF) || ctx.Err() != nil {
-				return nil
-			} else if err != nil {
-				return err
-			}
-			if err := c.printLogLine(line); err != nil {
-				return err
-			}
-		}
-	})
-}
-
-func (c *cli) printLogLine(line api.LogLine) error {
-	if c.json {
-		return json.NewEncoder(c.stdout).Encode(line)
-	}
-	_, err := fmt.Fprintf(c.stdout, "%s %-5s %s %s\n", line.Time.Local().Format("15:04:05.000"), line.Level, line.Package, line.Text)
-	return err
-}
-
-func setupTop(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
-	return func(ctx context.Context, args []string) error {
-		if err := exactly(args, 0, "no arguments"); err != nil {
-			return err
-		}
-		cl, err := c.client()
-		if err != nil {
-			return err
-		}
-		var traffic []api.Traffic
-		if err := cl.Call(ctx, http.MethodGet, "/traffic", nil, nil, &traffic); err != nil {
-			return err
-		}
-		return c.print(traffic, func(w io.Writer) {
-			c.table(w, "MOUNT SLOT PACKAGE REQUESTS TRAPS BUSY WAITING IDLE MEMORY", func(row func(...any)) {
-				for _, t := range traffic {
-					row(t.Mount, t.Slot, t.Package, t.Requests, t.Traps, t.Busy, t.Waiting, t.Idle, size(t.Memory))
-				}
-			})
-		})
-	}
-}
-
 func setupSettings(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	mirror := listFlag(f, "mirror", "`PREFIX=URL`: fetch packages whose names start with PREFIX from URL (PREFIX= removes it)")
 	allow := listFlag(f, "allow", "allow an `origin` though it is plain HTTP or private, such as http://127.0.0.1:9000")

@@ -7,9 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+
+	"github.com/berth-host/berth/failsafe/smallfile"
 )
 
 // A record file is one line, "berth-record 1 KIND SHA256", then JSON of which
@@ -60,25 +59,12 @@ func decode(data []byte, kind string, v any) error {
 
 // read fills v from a file of at most max bytes.
 func read(path string, max int64, kind string, v any) error {
-	// Asked before it is opened: opening a pipe would wait for a writer.
-	info, err := os.Lstat(path)
+	data, err := smallfile.Read(path, max)
+	if errors.Is(err, smallfile.ErrOdd) {
+		return fmt.Errorf("%w: %w", err, ErrDamaged)
+	}
 	if err != nil {
 		return err
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no file but %s: %w", path, info.Mode().Type(), ErrDamaged)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, max+1))
-	if err != nil {
-		return err
-	}
-	if int64(len(data)) > max {
-		return fmt.Errorf("%s has more than %d bytes: %w", path, max, ErrDamaged)
 	}
 	if err := decode(data, kind, v); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -87,35 +73,10 @@ func read(path string, max int64, kind string, v any) error {
 }
 
 // write replaces a file by another that is on the disk whole, or leaves it.
-func write(path, kind string, v any) (err error) {
+func write(path, kind string, v any) error {
 	data, err := encode(kind, v)
 	if err != nil {
 		return err
 	}
-	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(folder, tempPrefix+"*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	// From here on the new file is there: only its name may still get lost.
-	_ = syncFolder(folder)
-	return nil
+	return smallfile.Write(path, data)
 }

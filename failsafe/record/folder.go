@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/berth-host/berth/failsafe/smallfile"
 )
 
 const (
@@ -17,7 +19,6 @@ const (
 	bootName    = "boot.record"
 	crashPrefix = "crash-"
 	crashSuffix = ".record"
-	tempPrefix  = ".new-"
 
 	// maxNames bounds how many files of the folder are looked at.
 	maxNames = 10_000
@@ -125,7 +126,7 @@ func (c Crash) Clean() Crash {
 func (f Folder) Sweep() {
 	names, _ := f.names()
 	for _, name := range names {
-		if strings.HasPrefix(name, tempPrefix) {
+		if strings.HasPrefix(name, smallfile.TempPrefix) {
 			os.Remove(filepath.Join(f.path, name))
 		}
 	}

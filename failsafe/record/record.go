@@ -5,7 +5,7 @@
 // The files are small, capped, checksummed and replaced whole. A file that is
 // missing, damaged, too large or no file at all reads as "there is none", with
 // the reason: nothing in the data folder can stop whoever asks. The package
-// imports the standard library only.
+// imports the standard library and package smallfile only.
 package record
 
 import (

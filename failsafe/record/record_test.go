@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/berth-host/berth/failsafe/smallfile"
 )
 
 var sample = Boot{
@@ -202,7 +204,7 @@ func TestSweep(t *testing.T) {
 	if err := f.SetBoot(sample); err != nil {
 		t.Fatal(err)
 	}
-	left := filepath.Join(f.Path(), tempPrefix+"123")
+	left := filepath.Join(f.Path(), smallfile.TempPrefix+"123")
 	if err := os.WriteFile(left, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@
 package console
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -33,6 +34,8 @@ type Options struct {
 	// called, beside loopback ones. A request for another is refused, so that
 	// no page elsewhere reaches it through a name that it made point here.
 	Hosts []string
+	// Audit writes down what was done; nil: nobody does.
+	Audit func(context.Context, AuditEntry)
 	// Explain turns an error of an action into what the caller may read. It
 	// returns nil for one that it doesn't know, which becomes "internal error".
 	Explain func(error) *Error
@@ -54,13 +57,13 @@ func New(opts Options, routes []Route) *Console {
 		if r.Scope != ScopeAnybody && !r.Scope.Valid() {
 			panic("BUG: " + r.Pattern() + " does not say who may ask for it")
 		}
-		mux.Handle(r.Pattern(), c.authenticate(r.Scope, c.serve(r)))
+		mux.Handle(r.Pattern(), c.authenticate(r.Scope, c.audit(r, c.serve(r))))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, &Error{Status: http.StatusNotFound, Code: "not_found", Message: "there is no " + r.Method + " " + r.URL.Path,
 			Hint: "GET " + Prefix + "/openapi.json lists what there is"})
 	})
-	c.handler = c.recoverPanics(c.checkHost(http.NewCrossOriginProtection().Handler(secureHeaders(mux))))
+	c.handler = withRemote(c.recoverPanics(c.checkHost(http.NewCrossOriginProtection().Handler(secureHeaders(mux)))))
 	return c
 }
 

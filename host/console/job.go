@@ -47,6 +47,7 @@ type Progress struct {
 	Step  string `json:"step,omitempty"`  // such as "fetching baz.example/baz@v2.1.3"
 	Done  int64  `json:"done,omitempty"`  // bytes
 	Total int64  `json:"total,omitempty"` // bytes; 0: not known
+	Rate  int64  `json:"rate,omitempty"`  // bytes a second since the step began
 }
 
 // Jobs runs long actions. Make one with [NewJobs].
@@ -96,8 +97,17 @@ func (j *Jobs) Start(kind, subject, who string, do func(ctx context.Context, pro
 
 	j.running.Go(func() {
 		defer cancel()
+		began := time.Now()
 		result, err := do(ctx, func(p Progress) {
-			j.change(job, func() { job.Progress = p })
+			j.change(job, func() {
+				if p.Step != job.Progress.Step {
+					began = time.Now()
+				}
+				if took := time.Since(began); took > 0 {
+					p.Rate = int64(float64(p.Done) / took.Seconds())
+				}
+				job.Progress = p
+			})
 		})
 		j.change(job, func() { j.finish(job, ctx, result, err) })
 	})

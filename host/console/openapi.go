@@ -133,7 +133,11 @@ func schemaOf(t reflect.Type, schemas map[string]any) map[string]any {
 		if t.Elem().Kind() == reflect.Uint8 {
 			return map[string]any{"type": "string", "contentEncoding": "base64"}
 		}
-		return map[string]any{"type": "array", "items": schemaOf(t.Elem(), schemas)}
+		items := schemaOf(t.Elem(), schemas)
+		if t.Elem() == reflect.TypeFor[*float64]() { // a gap in a series
+			items = map[string]any{"type": []string{"number", "null"}}
+		}
+		return map[string]any{"type": "array", "items": items}
 	case reflect.Map:
 		return map[string]any{"type": "object", "additionalProperties": schemaOf(t.Elem(), schemas)}
 	case reflect.Struct:

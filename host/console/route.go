@@ -22,6 +22,7 @@ type Route struct {
 	Scope   Scope  // what a token must allow
 	Summary string // one line for the OpenAPI document
 
+	audited   auditing
 	atRoot    bool         // Path is not below Prefix
 	in        reflect.Type // parameters, and the fields of a JSON body
 	out       reflect.Type // what JSON answers; nil: anything of the media type
@@ -56,6 +57,7 @@ func Action[In, Out any](method, path string, scope Scope, summary string, do fu
 			if err := decode(w, r, &in); err != nil {
 				return err
 			}
+			noteSubject(r.Context(), &in)
 			out, err := do(r.Context(), in)
 			if err != nil {
 				return err
@@ -76,6 +78,7 @@ func Upload[In, Out any](method, path string, scope Scope, summary string, do fu
 			if err := decodeParams(r, reflect.ValueOf(&in).Elem()); err != nil {
 				return err
 			}
+			noteSubject(r.Context(), &in)
 			out, err := do(w, r, in)
 			if err != nil {
 				return err
@@ -96,6 +99,7 @@ func Stream[In any](method, path string, scope Scope, summary, mediaType string,
 			if err := decodeParams(r, reflect.ValueOf(&in).Elem()); err != nil {
 				return err
 			}
+			noteSubject(r.Context(), &in)
 			w.Header().Set("Content-Type", mediaType)
 			return do(w, r, in)
 		},
@@ -134,6 +138,7 @@ type Error struct {
 func (e *Error) Error() string { return e.Message }
 
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, e *Error) {
+	noteFailure(r.Context(), e)
 	if err := writeJSON(w, e.Status, struct {
 		Error *Error `json:"error"`
 	}{e}); err != nil {

@@ -21,11 +21,14 @@ const yieldEvery = time.Millisecond
 
 // A budget is what one call may use, on the engine's clock.
 type budget struct {
-	started   time.Duration // of running, after any wait for an instance
 	deadline  time.Duration
 	wall      time.Duration // the limit that led to the deadline
 	inherited bool          // the deadline is that of the caller's context
-	compute   time.Duration
+	compute   time.Duration // limit
+	entered   time.Duration // when the guest was, later by its waits since
+	outside   bool          // the guest has been left
+	computed  time.Duration // by the guest, before it was entered
+	starting  time.Duration // part of that, until there was an instance
 	waited    time.Duration // in blocking host functions
 	yielded   time.Duration // when others were last let in
 	hostCalls int           // left
@@ -33,7 +36,7 @@ type budget struct {
 
 func newBudget(ctx context.Context, l *Limits) budget {
 	now := clock()
-	b := budget{started: now, wall: l.Timeout, compute: l.Compute, yielded: now, hostCalls: l.HostCalls}
+	b := budget{entered: now, wall: l.Timeout, compute: l.Compute, yielded: now, hostCalls: l.HostCalls}
 	if at, ok := ctx.Deadline(); ok {
 		if left := time.Until(at); left <= b.wall {
 			b.wall, b.inherited = left, true
@@ -43,9 +46,27 @@ func newBudget(ctx context.Context, l *Limits) budget {
 	return b
 }
 
+// enter begins to count compute time. A call's first entry needs no look at
+// the clock: it comes as soon as there is an instance.
+func (b *budget) enter() {
+	if b.outside {
+		b.entered, b.outside = clock(), false
+	}
+}
+
+// leave stops counting, as for the time in which what stands behind a filter
+// answers.
+func (b *budget) leave() {
+	if !b.outside {
+		b.computed += clock() - b.entered
+		b.outside = true
+	}
+}
+
 // blocked takes the time from start to end out of the compute time.
 func (b *budget) blocked(start, end time.Duration) {
 	b.waited += end - start
+	b.entered += end - start
 	b.yielded = end
 }
 
@@ -54,7 +75,7 @@ func (b *budget) exceeded(now time.Duration) error {
 	switch {
 	case now >= b.deadline:
 		return fmt.Errorf("%w: %v of wall time", ErrTimeout, b.wall.Round(time.Millisecond))
-	case now-b.started-b.waited >= b.compute:
+	case b.computed+now-b.entered >= b.compute:
 		return fmt.Errorf("%w: %v of compute time", ErrTimeout, b.compute.Round(time.Millisecond))
 	}
 	return nil

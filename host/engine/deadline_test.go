@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/berth-host/berth/abi"
 )
 
 // The ways in which testdata/hostile.wat does not want to end.
@@ -150,6 +152,17 @@ func TestComputeLimit(t *testing.T) {
 	}
 	p = newPool(t, e, "reactor", PoolConfig{Limits: limits})
 	mustRun(t, p, runWait, 100)
+	// Nor does what stands behind a filter, which answers between two entries.
+	err = p.Do(t.Context(), nil, func(g abi.Guest) error {
+		if err := g.Invoke(0, []uint64{runWait, 0}); err != nil {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+		return g.Invoke(0, []uint64{runWait, 0})
+	})
+	if err != nil {
+		t.Errorf("after a pause outside the guest: %v", err)
+	}
 }
 
 // A caller that goes away takes the guest with it.

@@ -57,6 +57,7 @@ func (in *instance) finish() {
 		in.cancel()
 	}
 	in.caller, in.state, in.derived, in.cancel = nil, nil, nil, nil
+	in.pool.times.add(&in.budget)
 	in.stdout.flush()
 	in.stderr.flush()
 }
@@ -104,6 +105,8 @@ func (p *Pool) instantiate(ctx context.Context, state any, b budget, command *Co
 		}
 	}
 	p.created.Add(1)
+	in.budget.leave()
+	in.budget.starting = in.budget.computed
 	return in, nil
 }
 
@@ -162,7 +165,9 @@ func (in *instance) Invoke(i int, stack []uint64) error {
 
 func (in *instance) run(e *entry, stack []uint64) error {
 	in.running = e
+	in.budget.enter()
 	err := e.function.CallWithStack(&in.context, stack)
+	in.budget.leave()
 	in.running = nil
 	if err != nil {
 		return in.fail(err)

@@ -34,6 +34,7 @@ type Stats struct {
 	Timeouts            uint64
 	Rejected            uint64 // calls that found the queue full
 	Created             uint64 // instances
+	Times
 }
 
 // A Pool runs the calls of one deployment, each in an instance of its own,
@@ -50,6 +51,7 @@ type Pool struct {
 
 	spares spares
 
+	times                                     times
 	memory                                    atomic.Int64
 	calls, traps, timeouts, rejected, created atomic.Uint64
 
@@ -139,7 +141,9 @@ func (p *Pool) take(ctx context.Context, b *budget) (*instance, error) {
 }
 
 func (p *Pool) wait(ctx context.Context, w *waiter, b *budget) (*instance, error) {
-	timer := time.NewTimer(b.deadline - clock())
+	arrived := clock()
+	defer func() { p.times.queued.Add(int64(clock() - arrived)) }()
+	timer := time.NewTimer(b.deadline - arrived)
 	defer timer.Stop()
 	var err error
 	select {
@@ -147,7 +151,7 @@ func (p *Pool) wait(ctx context.Context, w *waiter, b *budget) (*instance, error
 		if w.refused {
 			return nil, p.error(ErrClosed)
 		}
-		b.started = clock()
+		b.entered = clock()
 		return w.in, nil
 	case <-ctx.Done():
 		err = ctx.Err()
@@ -235,7 +239,7 @@ func (p *Pool) trim() {
 	p.trimmer = nil
 	old := clock() - p.idleTime
 	n := 0
-	for n < len(p.idle) && p.idle[n].budget.started <= old {
+	for n < len(p.idle) && p.idle[n].budget.entered <= old {
 		p.idle[n].close()
 		n++
 	}
@@ -301,6 +305,7 @@ func (p *Pool) Stats() Stats {
 		Timeouts: p.timeouts.Load(),
 		Rejected: p.rejected.Load(),
 		Created:  p.created.Load(),
+		Times:    p.times.load(),
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

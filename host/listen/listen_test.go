@@ -1,6 +1,7 @@
 package listen
 
 import (
+	"bufio"
 	"errors"
 	"io"
 	"net"
@@ -90,12 +91,15 @@ func TestReadEndsAtTheLastDeadlineSet(t *testing.T) {
 
 func TestReadIsInterruptedFromOutside(t *testing.T) {
 	server, client := connect(t)
-	for range 20 {
+	for i := range 40 {
 		ended := make(chan error)
 		go func() {
-			_, err := server.Read(make([]byte, 1))
+			_, err := server.Read(make([]byte, 1+i%2)) // one that is held back, and one that is not
 			ended <- err
 		}()
+		if i%4 > 1 {
+			time.Sleep(time.Duration(i) * lookAfter / 16) // it may have begun by now
+		}
 		_ = server.SetReadDeadline(time.Unix(1, 0))
 		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatal(err)
@@ -158,5 +162,70 @@ func TestServerTimes(t *testing.T) {
 				t.Errorf("the connection was closed after %v, want %v", took, test.want)
 			}
 		})
+	}
+}
+
+// A handler that takes its time learns that its visitor has gone, after many
+// that did not; and the bytes of a visitor who asks ahead are not lost.
+func TestVisitorIsWatched(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan error, 1)
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/slow":
+			time.Sleep(5 * lookAfter)
+		case "/forever":
+			select {
+			case <-r.Context().Done():
+			case <-time.After(10 * time.Second):
+			}
+			gone <- r.Context().Err()
+		}
+		_, _ = io.WriteString(w, r.URL.Path)
+	})}
+	go func() { _ = srv.Serve(Wrap(l)) }()
+	t.Cleanup(func() { _ = srv.Close() })
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	paths := []string{"/a", "/slow", "/b", "/c", "/slow", "/slow", "/d"}
+	for _, path := range paths {
+		_, _ = io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	answers := bufio.NewReader(c)
+	for _, path := range paths {
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(resp.Body); err != nil || string(body) != path {
+			t.Fatalf("%s is answered %q, %v", path, body, err)
+		}
+	}
+	_, _ = io.WriteString(c, "GET /forever HTTP/1.1\r\nHost: x\r\n\r\n")
+	time.Sleep(lookAfter / 2)
+	_ = c.Close()
+	if err := <-gone; err == nil {
+		t.Error("the handler was not told that its visitor has gone")
+	}
+}
+
+// What ends a connection ends a read that is held back.
+func TestCloseEndsTheWatch(t *testing.T) {
+	server, _ := connect(t)
+	ended := make(chan error)
+	go func() {
+		_, err := server.Read(make([]byte, 1))
+		ended <- err
+	}()
+	time.Sleep(lookAfter / 4)
+	_ = server.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
 	}
 }

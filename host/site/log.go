@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 	"sync"
 	"time"
+
+	"github.com/berth-host/berth/host/logs"
 )
 
 // Limits of the log of a slot.
@@ -22,7 +25,7 @@ type LogLine struct {
 	Level   string // "debug", "info", "warn" or "error"
 	Request string // ID of the request; "" outside of one
 	Package string // with version
-	Text    string // may hold several lines, such as a stack
+	Text    string // may hold several lines, such as a stack; harmless, see [logs.Clean]
 }
 
 // A ringLog keeps the newest lines of a slot, for readers that come later and for
@@ -35,6 +38,8 @@ type ringLog struct {
 	changed chan struct{} // closed by the next line; nil while nobody follows
 
 	said, befell lineRate
+
+	tell func(LogLine) // of each line; nil: nobody. It must not block
 }
 
 // A lineRate counts lines within a second.
@@ -51,9 +56,7 @@ func (l *ringLog) add(line LogLine) { l.limited(line, &l.said) }
 func (l *ringLog) note(line LogLine) { l.limited(line, &l.befell) }
 
 func (l *ringLog) limited(line LogLine, rate *lineRate) {
-	if len(line.Text) > maxLineBytes {
-		line.Text = line.Text[:maxLineBytes] + "…"
-	}
+	line.Text = cut(logs.Clean(cut(line.Text)))
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if second := line.Time.Unix(); second != rate.second {
@@ -69,6 +72,13 @@ func (l *ringLog) limited(line LogLine, rate *lineRate) {
 	l.put(line)
 }
 
+func cut(text string) string {
+	if len(text) <= maxLineBytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxLineBytes], "") + "…"
+}
+
 // put adds a line, and drops the oldest ones that are too many. l.mu is held.
 func (l *ringLog) put(line LogLine) {
 	for len(l.lines) == maxLines || len(l.lines) > 0 && l.bytes+len(line.Text) > maxLogBytes {
@@ -79,6 +89,9 @@ func (l *ringLog) put(line LogLine) {
 	l.lines = append(l.lines, line)
 	l.bytes += len(line.Text)
 	l.end++
+	if l.tell != nil {
+		l.tell(line)
+	}
 	if l.changed != nil {
 		close(l.changed)
 		l.changed = nil

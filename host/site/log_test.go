@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 )
 
 func texts(l *ringLog) (all []string) {
@@ -38,6 +39,22 @@ func TestRingLogKeepsTheNewest(t *testing.T) {
 	}
 	if total > maxLogBytes || total != l.bytes || total < maxLogBytes/2 {
 		t.Errorf("%d bytes are kept, %d are counted", total, l.bytes)
+	}
+}
+
+func TestRingLogIsHarmless(t *testing.T) {
+	var l ringLog
+	l.add(LogLine{Text: "\x1b[2Jgone"})
+	l.add(LogLine{Text: strings.Repeat("\x1b", maxLineBytes)})
+	l.add(LogLine{Text: strings.Repeat("é", maxLineBytes)})
+	got := texts(&l)
+	if got[0] != `\x1b[2Jgone` {
+		t.Errorf("%q", got[0])
+	}
+	for _, text := range got {
+		if len(text) > maxLineBytes+len("…") || !utf8.ValidString(text) {
+			t.Errorf("a line of %d bytes: %.20q", len(text), text)
+		}
 	}
 }
 

@@ -2,10 +2,12 @@ package site
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/host/traffic"
 )
 
 // Traffic is what the deployment in one slot of a mount does, as it stands now.
@@ -24,6 +26,7 @@ type Traffic struct {
 
 // Traffic lists the slots that hold a deployment, by host and path.
 func (s *Site) Traffic() []Traffic {
+	s.look(time.Now())
 	var all []Traffic
 	for m, d := range s.current.Load().deployments {
 		all = append(all, d.traffic(m))
@@ -46,7 +49,7 @@ func (g *generation) deployments(yield func(*mount, *deployment) bool) {
 }
 
 func (d *deployment) traffic(m *mount) Traffic {
-	t := Traffic{Mount: m.ID, Host: m.Host, Path: m.Path, Slot: d.place.slot, Requests: d.place.stats.requests()}
+	t := Traffic{Mount: m.ID, Host: m.Host, Path: m.Path, Slot: d.place.slot, Requests: d.place.stats.Requests()}
 	if h := d.spec.Handler; h != nil {
 		t.Package = h.Package + "@" + h.Version
 	}
@@ -57,7 +60,7 @@ func (d *deployment) traffic(m *mount) Traffic {
 			}
 		}
 	}
-	t.Traps = d.place.stats.traps.Load()
+	t.Traps = d.place.stats.Traps()
 	return t
 }
 
@@ -70,6 +73,7 @@ func add(sum *engine.Stats, s engine.Stats) {
 	sum.Timeouts += s.Timeouts
 	sum.Rejected += s.Rejected
 	sum.Created += s.Created
+	sum.Times.Add(s.Times)
 }
 
 // A collector shows the site to Prometheus. What it shows is counted in each
@@ -84,12 +88,13 @@ var (
 	trapsDesc    = prometheus.NewDesc("berth_traps_total", "Calls that a module did not finish.", slotLabels, nil)
 	callsDesc    = prometheus.NewDesc("berth_calls", "Calls in all modules of a slot: running, or waiting for an instance.", append(slotLabels, "state"), nil)
 	idleDesc     = prometheus.NewDesc("berth_instances_idle", "Instances that lie ready.", slotLabels, nil)
+	guestDesc    = prometheus.NewDesc("berth_guest_seconds_total", "Time of calls in all modules of a slot: computing, blocked in host functions that wait, queued for an instance, starting instances.", append(slotLabels, "state"), nil)
 	memoryDesc   = prometheus.NewDesc("berth_memory_bytes", "Linear memory of all instances.", slotLabels, nil)
 )
 
 // Describe implements [prometheus.Collector].
 func (c *collector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{requestsDesc, latencyDesc, trapsDesc, callsDesc, idleDesc, memoryDesc} {
+	for _, d := range []*prometheus.Desc{requestsDesc, latencyDesc, trapsDesc, callsDesc, idleDesc, guestDesc, memoryDesc} {
 		descs <- d
 	}
 }
@@ -103,10 +108,17 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 		}
 		t := d.traffic(m)
 		slot := string(t.Slot)
-		d.place.stats.collect(metrics, m.route(), slot)
+		collect(metrics, &d.place.stats, m.route(), slot)
 		gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 			metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{m.route(), slot}, labels...)...)
 		}
+		seconds := func(d time.Duration, state string) {
+			metrics <- prometheus.MustNewConstMetric(guestDesc, prometheus.CounterValue, d.Seconds(), m.route(), slot, state)
+		}
+		seconds(t.Computing, "computing")
+		seconds(t.Blocked, "blocked")
+		seconds(t.Queued, "queued")
+		seconds(t.Starting, "starting")
 		gauge(callsDesc, float64(t.Busy), "running")
 		gauge(callsDesc, float64(t.Waiting), "waiting")
 		gauge(idleDesc, float64(t.Idle))
@@ -114,20 +126,13 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-func (s *stats) collect(metrics chan<- prometheus.Metric, mount, slot string) {
-	for i := range s.classes {
-		if n := s.classes[i].Load(); n > 0 {
+func collect(metrics chan<- prometheus.Metric, c *traffic.Counters, mount, slot string) {
+	for i := range traffic.Classes {
+		if n := c.Class(i); n > 0 {
 			metrics <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), mount, slot, strconv.Itoa(i)+"xx")
 		}
 	}
-	metrics <- prometheus.MustNewConstMetric(trapsDesc, prometheus.CounterValue, float64(s.traps.Load()), mount, slot)
-	buckets := make(map[float64]uint64, len(latencyBounds))
-	var total uint64
-	for i := range s.latency {
-		total += s.latency[i].Load()
-		if i < len(latencyBounds) {
-			buckets[latencyBounds[i]] = total
-		}
-	}
-	metrics <- prometheus.MustNewConstHistogram(latencyDesc, total, float64(s.nanos.Load())/1e9, buckets, mount, slot)
+	metrics <- prometheus.MustNewConstMetric(trapsDesc, prometheus.CounterValue, float64(c.Traps()), mount, slot)
+	below, total := c.Histogram()
+	metrics <- prometheus.MustNewConstHistogram(latencyDesc, total, c.Seconds(), below, mount, slot)
 }

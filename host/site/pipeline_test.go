@@ -15,6 +15,7 @@ import (
 
 	"github.com/berth-host/berth/abi/berth"
 	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/host/logs"
 )
 
 func TestFiltersStandInOrder(t *testing.T) {
@@ -89,12 +90,15 @@ func TestFailuresAreLoggedCountedAndTold(t *testing.T) {
 	if f.Mount != "mount /news" || f.Slot != Production || f.Package != "guest.example/guest@v1.0.0" || !errors.Is(f.Err, engine.ErrUnreachable) {
 		t.Errorf("told %+v", f)
 	}
-	var last LogLine
+	var last logs.Line
 	for line := range s.Log(t.Context(), "mount /news", Production, false) {
 		last = line
 	}
 	if last.Level != "error" || last.Request != got.header.Get("X-Request-Id") || !strings.Contains(last.Text, "answer") {
 		t.Errorf("log has no symbolised stack: %+v", last)
+	}
+	if traps := s.Traps(); len(traps) != 1 || traps[0].Route != "/news" || traps[0].Request != last.Request || traps[0].Cause != engine.ErrUnreachable.Error() || !strings.Contains(strings.Join(traps[0].Stack, "\n"), "answer") {
+		t.Errorf("traps %+v", traps)
 	}
 	traffic := s.Traffic()
 	if len(traffic) != 1 || traffic[0].Traps != 1 || traffic[0].Requests != 1 {

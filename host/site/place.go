@@ -5,6 +5,9 @@ import (
 	"iter"
 	"sync/atomic"
 	"time"
+
+	"github.com/berth-host/berth/host/logs"
+	"github.com/berth-host/berth/host/traffic"
 )
 
 // A place is one slot of one mount. It outlives the deployments that stand in
@@ -14,7 +17,13 @@ type place struct {
 	slot  Slot
 	route atomic.Pointer[string] // host and path of the mount; "" for the whole site
 	log   ringLog
-	stats stats
+	stats traffic.Counters
+	trap  atomic.Pointer[Trap] // the last one; nil: none yet
+}
+
+// line is a line of the place's log in the words of all logs.
+func (p *place) line(l LogLine) logs.Line {
+	return logs.Line{Time: l.Time, Source: logs.Module, Level: l.Level, Mount: p.id, Route: p.mount(), Slot: string(p.slot), Package: l.Package, Request: l.Request, Text: l.Text}
 }
 
 func (p *place) mount() string { return *p.route.Load() }
@@ -28,6 +37,9 @@ func (s *Site) place(mountID, route string, slot Slot) *place {
 	if p == nil {
 		p = &place{id: mountID, slot: slot}
 		p.route.Store(&route)
+		if s.options.OnLine != nil {
+			p.log.tell = func(line LogLine) { s.options.OnLine(p.line(line)) }
+		}
 		s.places[key] = p
 	}
 	return p
@@ -56,46 +68,24 @@ func (s *Site) forget(mountID string) {
 // Log yields the log lines of a slot that are kept, the oldest first, and, if
 // follow is set, those to come until ctx ends. The filters of the whole site
 // write to the mount "". A mount that does not exist has no lines.
-func (s *Site) Log(ctx context.Context, mountID string, slot Slot, follow bool) iter.Seq[LogLine] {
+func (s *Site) Log(ctx context.Context, mountID string, slot Slot, follow bool) iter.Seq[logs.Line] {
 	s.mu.RLock()
 	p := s.places[placeKey{mountID, slot}]
 	s.mu.RUnlock()
-	if p == nil {
-		return func(func(LogLine) bool) {}
+	return func(yield func(logs.Line) bool) {
+		if p == nil {
+			return
+		}
+		for line := range p.log.all(ctx, follow) {
+			if !yield(p.line(line)) {
+				return
+			}
+		}
 	}
-	return p.log.all(ctx, follow)
 }
 
 func (s *Site) failure(p *place, request, pkg string, err error) {
 	if s.options.OnFailure != nil {
-		s.options.OnFailure(Failure{Mount: p.id, Slot: p.slot, Request: request, Package: pkg, Time: time.Now(), Answered: p.stats.requests(), Err: err})
+		s.options.OnFailure(Failure{Mount: p.id, Slot: p.slot, Request: request, Package: pkg, Time: time.Now(), Answered: p.stats.Requests(), Err: err})
 	}
-}
-
-// latencyBounds are the upper bounds of the histogram's buckets, in seconds.
-var latencyBounds = [...]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
-
-// stats are counted without locks or lookups.
-type stats struct {
-	classes [6]atomic.Uint64 // requests by the first digit of the status; 0: the visitor went away
-	latency [len(latencyBounds) + 1]atomic.Uint64
-	nanos   atomic.Int64 // of all requests
-	traps   atomic.Uint64
-}
-
-func (s *stats) observe(status int, took time.Duration) {
-	s.classes[status/100%len(s.classes)].Add(1)
-	i, seconds := 0, took.Seconds()
-	for i < len(latencyBounds) && seconds > latencyBounds[i] {
-		i++
-	}
-	s.latency[i].Add(1)
-	s.nanos.Add(int64(took))
-}
-
-func (s *stats) requests() (n uint64) {
-	for i := range s.classes {
-		n += s.classes[i].Load()
-	}
-	return n
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/berth-host/berth/host/assets"
 	"github.com/berth-host/berth/host/egress"
 	"github.com/berth-host/berth/host/engine"
+	"github.com/berth-host/berth/host/logs"
+	"github.com/berth-host/berth/host/traffic"
 )
 
 // Limits of what passes between visitors and modules.
@@ -36,6 +38,8 @@ type Options struct {
 	// OnFailure is told of each failure that is a module's own fault. It is
 	// called on the way of a request and must not block.
 	OnFailure func(Failure)
+	// OnLine is told of each line in the log of a slot. It must not block.
+	OnLine func(logs.Line)
 }
 
 // A Failure is an answer that a module owed: it trapped, took too long, or its
@@ -65,6 +69,9 @@ type Site struct {
 	retiring sync.WaitGroup      // generations that still run
 	places   map[placeKey]*place // guarded by mu
 	mu       sync.RWMutex
+
+	unrouted traffic.Counters // what no deployment was asked for
+	history  *traffic.Recorder[placeKey]
 }
 
 type placeKey struct {
@@ -83,6 +90,7 @@ func New(options Options) *Site {
 		changing: make(chan struct{}, 1),
 		mounts:   map[string]*mount{},
 		places:   map[placeKey]*place{},
+		history:  traffic.NewRecorder[placeKey](time.Now()),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -155,7 +155,8 @@ func (u *unit) failed(request string, err error) {
 	}
 	text := err.Error()
 	if trapped {
-		u.place.stats.traps.Add(1)
+		u.place.stats.Trapped()
+		u.place.keepTrap(u.String(), request, trap)
 		if text = trap.Cause.Error(); trap.Stack != "" {
 			text += "\n" + trap.Stack
 		}

@@ -308,7 +308,9 @@ func (v *visit) end(panicked any) {
 		status = 0
 	}
 	if v.deployment != nil {
-		v.deployment.place.stats.observe(status, took)
+		v.deployment.place.stats.Observe(status, took)
+	} else {
+		v.site.unrouted.Observe(status, took)
 	}
 	if v.site.options.AccessLog {
 		v.logAccess(status, took)

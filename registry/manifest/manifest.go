@@ -39,7 +39,7 @@ type Manifest struct {
 	Filter  *Handler // stands before handlers; nil: the package has none
 
 	Dependencies map[string]Dependency // by the name that the code calls
-	Config       json.RawMessage       // JSON Schema (draft 2020-12) of an object; nil: no configuration
+	Config       json.RawMessage       `json:",omitempty"` // JSON Schema (draft 2020-12) of an object; nil: no configuration
 	Permissions  Permissions
 	Assets       map[string]string // site path below the mount, ending in "/" → folder in the package
 	Data         Data

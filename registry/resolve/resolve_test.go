@@ -357,3 +357,21 @@ func FuzzResolve(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, a, b uint64) { checkRandom(t, rand.New(rand.NewPCG(a, b))) })
 }
+
+func TestReason(t *testing.T) {
+	baz := published("baz.example/baz", "v2.1.0", "v2.1.3", "v2.1.4!", "v2.5.0", "v2.5.1", "v2.6.0!")
+	for _, tt := range []struct{ want, policy, chosen, reason string }{
+		{"v2.1.0", "patch", "v2.1.3", "the newest patch of v2.1; v2.1.4 was retracted: broken"},
+		{"v2.1.0", "exact", "v2.1.0", "just this version is required"},
+		{"v2.1.0", "compatible", "v2.5.1", "the newest version compatible with v2.1.0; v2.6.0 was retracted: broken"},
+		{"v2.1.0", "patch", "v2.1.0", "chosen earlier and kept: it still fits v2.1.0"},
+		{"v2.2.0", "patch", "v2.5.0", "the nearest version above v2.2, of which no patch is to be had"},
+		{"v2.1.0", "patch", "v2.1.4", "chosen earlier and kept, though it is not to be had any more"},
+		{"v2.1.0", "patch", "v2.1.9", "chosen earlier and kept, though it is not to be had any more"},
+	} {
+		e := Edge{manifest.Dependency{Package: "baz.example/baz", Version: tt.want, Policy: tt.policy}, tt.chosen}
+		if got := Reason(e, baz); got != tt.reason {
+			t.Errorf("%s %s %s: %s, want %s", tt.want, tt.policy, tt.chosen, got, tt.reason)
+		}
+	}
+}

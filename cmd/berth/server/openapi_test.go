@@ -269,6 +269,15 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 			*target, _ = object[member].(string)
 		}
 	}
+	planned := func(answer []byte) {
+		var started console.Job
+		var plan api.Plan
+		if err := json.Unmarshal(answer, &started); err != nil {
+			f.Error(err)
+		}
+		f.follow(started, &plan)
+		job = plan.ID // the routes of jobs and of plans call it id alike
+	}
 	await := func(answer []byte) {
 		var started console.Job
 		if err := json.Unmarshal(answer, &started); err != nil {
@@ -300,6 +309,13 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/revisions"},
 		{route: "PATCH " + v1 + "/settings", in: api.SettingsChange{}},
 		{route: "PATCH " + v1 + "/site", in: map[string]any{"title": "Marker", "why": "a name"}},
+		{route: "POST " + v1 + "/plans", in: api.Install{Source: f.url(sitePackage)}, then: planned},
+		{route: "GET " + v1 + "/plans"},
+		{route: "GET " + v1 + "/plans/{id}"},
+		{route: "DELETE " + v1 + "/plans/{id}"},
+		{route: "GET " + v1 + "/plans/{id}", code: "not_found"},
+		{route: "POST " + v1 + "/plans/upload", query: url.Values{"name": {"planned.wasm"}}, upload: f.marker, then: planned},
+		{route: "POST " + v1 + "/plans/{id}/install", then: await},
 		{route: "POST " + v1 + "/packages", in: api.Install{Source: f.url(sitePackage)}, then: await},
 		{route: "GET " + v1 + "/jobs/{id}"},
 		{route: "GET " + v1 + "/jobs"},
@@ -339,7 +355,13 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/data/entry", query: entry("key", "k"), code: "not_found"},
 		{route: "POST " + v1 + "/mounts/{mount}/beta-data", in: api.BetaData{}},
 		{route: "GET " + v1 + "/logs", query: inMount("production")},
+		{route: "GET " + v1 + "/logs"},
+		{route: "GET " + v1 + "/logs/live", query: url.Values{"once": {"true"}}},
+		{route: "GET " + v1 + "/traps"},
+		{route: "GET " + v1 + "/audit", query: url.Values{"limit": {"2"}}},
 		{route: "GET " + v1 + "/traffic"},
+		{route: "GET " + v1 + "/traffic", query: url.Values{"since": {"15m"}}},
+		{route: "GET " + v1 + "/traffic/series", query: inMount("production")},
 		{route: "GET " + v1 + "/revisions", query: url.Values{"limit": {"2"}}},
 		{route: "GET " + v1 + "/diff"},
 		{route: "DELETE " + v1 + "/mounts/{mount}/slots/{slot}"},

@@ -171,6 +171,19 @@ func (s *Server) listPackages(ctx context.Context, _ console.Nothing) ([]api.Pac
 }
 
 func (s *Server) describePackage(ctx context.Context, rec registry.Record) (api.Package, error) {
+	if len(rec.Manifest.Dependencies) == 0 {
+		return describeRecord(rec, nil), nil
+	}
+	lock, err := s.registry.Lock(ctx, rec.ID, nil)
+	if err != nil {
+		return api.Package{}, err
+	}
+	return describeRecord(rec, lock.Node(rec.ID)), nil
+}
+
+// describeRecord describes a version with the versions that a lock chose for
+// its edges.
+func describeRecord(rec registry.Record, node *resolve.Node) api.Package {
 	m := rec.Manifest
 	p := api.Package{
 		Package: rec.ID.Package, Version: rec.ID.Version, Title: m.Title, Description: m.Description, License: m.License, Homepage: m.Homepage,
@@ -179,18 +192,14 @@ func (s *Server) describePackage(ctx context.Context, rec registry.Record) (api.
 	if len(rec.Signers) > 0 {
 		p.Signer = rec.Signers[0]
 	}
-	if len(m.Dependencies) == 0 {
-		return p, nil
-	}
-	lock, err := s.registry.Lock(ctx, rec.ID, nil)
-	if err != nil {
-		return p, err
+	if node == nil || len(node.Edges) == 0 {
+		return p
 	}
 	p.Dependencies = map[string]api.Dependency{}
-	for alias, e := range lock.Node(rec.ID).Edges {
+	for alias, e := range node.Edges {
 		p.Dependencies[alias] = api.Dependency{Package: e.Package, Wanted: e.Version, Policy: e.Policy, Chosen: e.Chosen}
 	}
-	return p, nil
+	return p
 }
 
 func (s *Server) install(ctx context.Context, in api.Install) (console.Job, error) {
@@ -200,28 +209,31 @@ func (s *Server) install(ctx context.Context, in api.Install) (console.Job, erro
 }
 
 type uploadParams struct {
-	Name string `query:"name"`
+	Name string `query:"name" audit:"show"`
 }
 
 func (s *Server) upload(w http.ResponseWriter, r *http.Request, in uploadParams) (console.Job, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, archive.MaxZip))
+	file, body, err := readUpload(w, r, in)
 	if err != nil {
-		return console.Job{}, &console.Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Message: fmt.Sprintf("the upload did not arrive: %v", err)}
+		return console.Job{}, err
 	}
-	file := path.Base(in.Name)
 	return s.startInstall(r.Context(), file, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
 		return s.registry.InstallFile(ctx, file, body, progress)
 	}), nil
 }
 
+func readUpload(w http.ResponseWriter, r *http.Request, in uploadParams) (file string, body []byte, err error) {
+	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, archive.MaxZip))
+	if err != nil {
+		return "", nil, &console.Error{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Message: fmt.Sprintf("the upload did not arrive: %v", err)}
+	}
+	return path.Base(in.Name), body, nil
+}
+
 func (s *Server) startInstall(ctx context.Context, subject string, do func(context.Context, func(registry.Progress)) (*registry.Installed, error)) console.Job {
-	return s.jobs.Start("install", subject, console.Caller(ctx), func(ctx context.Context, progress func(console.Progress)) (any, error) {
-		installed, err := do(ctx, func(p registry.Progress) { progress(console.Progress(p)) })
+	return s.startFetch(ctx, "install", subject, func(ctx context.Context, progress func(registry.Progress)) (any, error) {
+		installed, err := do(ctx, progress)
 		if err != nil {
-			// A job that was cancelled has fetched something too.
-			if err := s.registry.Collect(context.WithoutCancel(ctx)); err != nil {
-				s.log.Error("what a failed install fetched is not deleted", "error", err)
-			}
 			return nil, err
 		}
 		pkg, err := s.describePackage(ctx, installed.Root)
@@ -234,6 +246,24 @@ func (s *Server) startInstall(ctx context.Context, subject string, do func(conte
 		}
 		return out, nil
 	})
+}
+
+// startFetch starts a job that fetches packages. What it leaves without an
+// owner is deleted when it ends.
+func (s *Server) startFetch(ctx context.Context, kind, subject string, do func(context.Context, func(registry.Progress)) (any, error)) console.Job {
+	return s.jobs.Start(kind, subject, console.Caller(ctx), func(ctx context.Context, progress func(console.Progress)) (any, error) {
+		defer s.collect(context.WithoutCancel(ctx)) // a job that was cancelled has fetched something too
+		return do(ctx, func(p registry.Progress) {
+			progress(console.Progress{Step: p.Step, Done: p.Done, Total: p.Total})
+		})
+	})
+}
+
+// collect deletes what was fetched and not kept.
+func (s *Server) collect(ctx context.Context) {
+	if err := s.registry.Collect(ctx); err != nil {
+		s.log.Error("what was fetched and not kept is not deleted", "error", err)
+	}
 }
 
 func (s *Server) removePackage(ctx context.Context, in api.PackageRef) (console.Nothing, error) {

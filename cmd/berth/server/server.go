@@ -16,7 +16,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,8 +31,10 @@ import (
 	"github.com/berth-host/berth/host/console/client"
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/host/listen"
+	"github.com/berth-host/berth/host/logs"
 	"github.com/berth-host/berth/host/site"
 	"github.com/berth-host/berth/registry"
+	"github.com/berth-host/berth/registry/audit"
 	"github.com/berth-host/berth/registry/revision"
 	"github.com/berth-host/berth/registry/secret"
 	"github.com/berth-host/berth/registry/store"
@@ -55,11 +59,17 @@ type Server struct {
 	engine   *engine.Engine
 	registry *registry.Registry
 	packages *packages
+	plans    plans
 	chain    *revision.Chain
 	site     *site.Site
 	console  *console.Console
 	jobs     *console.Jobs
 	watch    *watch
+	lines    *logs.Log // of everybody
+	audit    *audit.Log
+	run      string // tells runs of the server apart
+
+	liveReaders atomic.Int32
 
 	changing sync.Mutex // one change to the site at a time
 
@@ -75,7 +85,8 @@ type Server struct {
 // Open opens a server's data folder, which is made when it isn't there, loads
 // the site and binds its addresses. Nothing is answered before [Server.Run].
 func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err error) {
-	s = &Server{log: opts.Log, startup: startup}
+	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36)}
+	s.log = slog.New(logs.Handler(opts.Log.Handler(), s.lines))
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -100,7 +111,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	}
 	s.engine, err = engine.New(ctx, engine.Options{
 		CacheDir: filepath.Join(startup.Data, "cache"), Compiler: opts.Compiler,
-		Dialects: []*abi.Dialect{httpwasm.Dialect, berth.Dialect}, Log: opts.Log,
+		Dialects: []*abi.Dialect{httpwasm.Dialect, berth.Dialect}, Log: s.log,
 	})
 	if err != nil {
 		return s, err
@@ -111,13 +122,16 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
 		return s, err
 	}
+	if s.audit, err = audit.Open(ctx, s.store.Data()); err != nil {
+		return s, err
+	}
 	s.packages = newPackages(s.registry)
 	s.chain = revision.New(s.store)
 	s.jobs = console.NewJobs(explain)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
-	s.site = site.New(site.Options{Engine: s.engine, Log: opts.Log, Metrics: metrics, AccessLog: startup.AccessLog, OnFailure: s.watch.tell})
+	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog, OnFailure: s.watch.tell, OnLine: s.lines.Add})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
@@ -170,11 +184,14 @@ func loadOrMake(file string, size int) ([]byte, error) {
 	return b, os.WriteFile(file, b, 0o600)
 }
 
+// machineToken is the name of the token by which programs of the same user call.
+const machineToken = "this machine"
+
 func (s *Server) listen(metrics prometheus.Gatherer) error {
-	local, localText := console.NewToken("this machine", console.ScopeAdmin, time.Now(), 0)
+	local, localText := console.NewToken(machineToken, console.ScopeAdmin, time.Now(), 0)
 	s.console = console.New(console.Options{
 		Log: s.log, Tokens: &tokens{s.store, local}, Metrics: metrics,
-		Ready: func() error { return nil }, Hosts: s.startup.ConsoleHosts, Explain: explain,
+		Ready: func() error { return nil }, Hosts: s.startup.ConsoleHosts, Explain: explain, Audit: s.writeAudit,
 	}, s.routes())
 	s.localToken = localText
 	var err error
@@ -204,7 +221,18 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 // routes is the whole API.
 func (s *Server) routes() []console.Route {
 	var all []console.Route
-	for _, part := range [][]console.Route{s.packageRoutes(), s.mountRoutes(), s.revisionRoutes(), s.configRoutes(), s.dataRoutes(), s.systemRoutes()} {
+	for _, part := range [][]console.Route{
+		s.packageRoutes(),
+		s.planRoutes(),
+		s.mountRoutes(),
+		s.revisionRoutes(),
+		s.configRoutes(),
+		s.dataRoutes(),
+		s.trafficRoutes(),
+		s.logRoutes(),
+		s.auditRoutes(),
+		s.systemRoutes(),
+	} {
 		all = append(all, part...)
 	}
 	return all
@@ -255,6 +283,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	background.Go(func() { s.watch.run(watching, s.giveUp) })
+	background.Go(func() { s.site.Record(watching) })
 	failed := make(chan error, 2)
 	go func() { failed <- s.siteServer.Serve(s.siteListener) }()
 	go func() { failed <- s.consoleServer.Serve(s.consoleListener) }()
@@ -295,6 +324,7 @@ func (s *Server) close() error {
 	if s.jobs != nil {
 		s.jobs.Close()
 	}
+	s.plans.stop()
 	if s.site != nil {
 		add(s.site.Close(ctx))
 	}

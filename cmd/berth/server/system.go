@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
-	"github.com/berth-host/berth/host/site"
 	"github.com/berth-host/berth/registry"
 	"github.com/berth-host/berth/registry/store"
 )
@@ -23,13 +21,11 @@ func (s *Server) systemRoutes() []console.Route {
 		console.Action("GET", "/jobs", console.ScopeRead, "Long actions, newest first", s.listJobs),
 		console.Action("GET", "/jobs/{id}", console.ScopeRead, "One job; with after, once it has changed", s.getJob),
 		console.Action("DELETE", "/jobs/{id}", console.ScopeDeploy, "Cancel a job", s.cancelJob),
-		console.Stream("GET", "/logs", console.ScopeRead, "Log lines of a slot, one JSON object a line", "application/x-ndjson", s.logs),
-		console.Action("GET", "/traffic", console.ScopeRead, "What each slot does now", s.traffic),
 		console.Action("PATCH", "/settings", console.ScopeAdmin, "Where packages may come from", s.changeSettings),
 		console.Action("GET", "/tokens", console.ScopeAdmin, "API tokens", s.listTokens),
 		console.Action("POST", "/tokens", console.ScopeAdmin, "Make an API token; its text is shown once", s.newToken),
 		console.Action("DELETE", "/tokens/{id}", console.ScopeAdmin, "Revoke an API token", s.revokeToken),
-		console.Stream("GET", "/backup", console.ScopeAdmin, "Everything the server remembers, as a tar stream", "application/x-tar", s.backup),
+		console.Stream("GET", "/backup", console.ScopeAdmin, "Everything the server remembers, as a tar stream", "application/x-tar", s.backup).Audited(),
 		console.Action("POST", "/check", console.ScopeAdmin, "Read everything stored and report damage", s.check),
 	}
 }
@@ -59,38 +55,6 @@ func (s *Server) getJob(ctx context.Context, in api.JobRequest) (console.Job, er
 
 func (s *Server) cancelJob(ctx context.Context, in api.JobRequest) (console.Job, error) {
 	return s.jobs.Cancel(ctx, in.ID)
-}
-
-func (s *Server) logs(w http.ResponseWriter, r *http.Request, in api.LogRequest) error {
-	slot, err := parseSlot(cmp.Or(in.Slot, string(site.Production)))
-	if err != nil {
-		return err
-	}
-	if _, err := s.getMount(r.Context(), api.MountRef{Mount: in.Mount}); err != nil {
-		return err
-	}
-	ctx, cancel := s.untilStop(r.Context())
-	defer cancel()
-	flush := http.NewResponseController(w)
-	e := json.NewEncoder(w)
-	for line := range s.site.Log(ctx, in.Mount, site.Slot(slot), in.Follow) {
-		if err := e.Encode(api.LogLine{Time: line.Time, Level: line.Level, Request: line.Request, Package: line.Package, Text: line.Text}); err != nil {
-			return nil // the reader went away
-		}
-		if in.Follow {
-			_ = flush.Flush() // the next write tells when the reader is gone
-		}
-	}
-	return nil
-}
-
-func (s *Server) traffic(ctx context.Context, _ console.Nothing) ([]api.Traffic, error) {
-	list := []api.Traffic{}
-	for _, t := range s.site.Traffic() {
-		list = append(list, api.Traffic{Mount: t.Host + t.Path, Slot: string(t.Slot), Package: t.Package, Requests: t.Requests, Traps: t.Traps,
-			Busy: t.Busy, Waiting: t.Waiting, Idle: t.Idle, Memory: t.Memory})
-	}
-	return list, nil
 }
 
 func (s *Server) changeSettings(ctx context.Context, in api.SettingsChange) (api.Settings, error) {

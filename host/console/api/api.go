@@ -22,11 +22,11 @@ type Site struct {
 
 // SiteChange changes settings of the site; absent fields stay.
 type SiteChange struct {
-	Title    *string `json:"title,omitempty"`
-	Host     *string `json:"host,omitempty"`
-	BetaHost *string `json:"betaHost,omitempty"`
-	Open     *bool   `json:"open,omitempty"`
-	Why      string  `json:"why,omitempty"`
+	Title    *string `json:"title,omitempty" audit:"show"`
+	Host     *string `json:"host,omitempty" audit:"show"`
+	BetaHost *string `json:"betaHost,omitempty" audit:"show"`
+	Open     *bool   `json:"open,omitempty" audit:"show"`
+	Why      string  `json:"why,omitempty" audit:"show"`
 }
 
 // Permissions are what a package asks for, or what its owner gave.
@@ -53,7 +53,7 @@ type Package struct {
 	Signer       string                `json:"signer,omitempty"` // the key that signed its index, as berth keys new prints it
 	H1           string                `json:"h1"`
 	Size         int64                 `json:"size"` // bytes
-	Installed    time.Time             `json:"installed"`
+	Installed    time.Time             `json:"installed,omitzero"`
 	Handler      bool                  `json:"handler"`
 	Filter       bool                  `json:"filter"`
 	Permissions  Permissions           `json:"permissions"`
@@ -70,7 +70,7 @@ type Dependency struct {
 
 // Install asks for a package by URL, mirror name or file on the server's machine.
 type Install struct {
-	Source string `json:"source"`
+	Source string `json:"source" audit:"show"`
 }
 
 // Installed is the result of an install job.
@@ -117,68 +117,68 @@ type Mount struct {
 // MountChange disables production of a mount, or enables it.
 type MountChange struct {
 	Mount    string `json:"-" path:"mount"`
-	Disabled string `json:"disabled"` // the reason; "" enables
-	Why      string `json:"why,omitempty"`
+	Disabled string `json:"disabled" audit:"show"` // the reason; "" enables
+	Why      string `json:"why,omitempty" audit:"show"`
 }
 
 // MountRequest puts a package at a path of the site.
 type MountRequest struct {
-	Package string   `json:"package"` // package or package@version
-	Path    string   `json:"path"`
-	Host    string   `json:"host,omitempty"`
-	Slot    string   `json:"slot,omitempty"`   // "beta" (default) or "production"
-	Grants  []string `json:"grants,omitempty"` // "all", "data", "fetch:HOST"; see [GrantRequest]
+	Package string   `json:"package" audit:"show"` // package or package@version
+	Path    string   `json:"path" audit:"show"`
+	Host    string   `json:"host,omitempty" audit:"show"`
+	Slot    string   `json:"slot,omitempty" audit:"show"`   // "beta" (default) or "production"
+	Grants  []string `json:"grants,omitempty" audit:"show"` // "all", "data", "fetch:HOST"; see [GrantRequest]
 	// Set and Secrets are values of the package's own configuration, set at the
 	// slot in the same revision; a JSON string is also read as the type that
 	// the schema wants. A secret is refused in Set, so that one which stood on a
 	// command line is not taken; Secrets may hold any value.
-	Set     map[string]json.RawMessage `json:"set,omitempty"`
-	Secrets map[string]json.RawMessage `json:"secrets,omitempty"`
-	Why     string                     `json:"why,omitempty"`
+	Set     map[string]json.RawMessage `json:"set,omitempty" audit:"keys"`
+	Secrets map[string]json.RawMessage `json:"secrets,omitempty" audit:"keys"`
+	Why     string                     `json:"why,omitempty" audit:"show"`
 }
 
 // SlotRequest puts another package, filters or nothing into a slot.
 type SlotRequest struct {
 	Mount   string   `json:"-" path:"mount"`
 	Slot    string   `json:"-" path:"slot"`
-	Package string   `json:"package"`           // package or package@version
-	Filters []string `json:"filters,omitempty"` // package@version each, in the order in which requests pass them
-	Grants  []string `json:"grants,omitempty"`
+	Package string   `json:"package" audit:"show"`           // package or package@version
+	Filters []string `json:"filters,omitempty" audit:"show"` // package@version each, in the order in which requests pass them
+	Grants  []string `json:"grants,omitempty" audit:"show"`
 	// Set and Secrets are as in [MountRequest]. Without a package they
 	// configure the one that stands there.
-	Set     map[string]json.RawMessage `json:"set,omitempty"`
-	Secrets map[string]json.RawMessage `json:"secrets,omitempty"`
-	Why     string                     `json:"why,omitempty"`
+	Set     map[string]json.RawMessage `json:"set,omitempty" audit:"keys"`
+	Secrets map[string]json.RawMessage `json:"secrets,omitempty" audit:"keys"`
+	Why     string                     `json:"why,omitempty" audit:"show"`
 }
 
 // SlotRef names a slot.
 type SlotRef struct {
 	Mount string `path:"mount"`
 	Slot  string `path:"slot"`
-	Why   string `query:"why"`
+	Why   string `query:"why" audit:"show"`
 }
 
 // MountRef names a mount by its ID.
 type MountRef struct {
 	Mount string `path:"mount"`
-	Why   string `query:"why"`
+	Why   string `query:"why" audit:"show"`
 }
 
 // PolicyRequest says who sees the beta of a mount.
 type PolicyRequest struct {
 	Mount   string `json:"-" path:"mount"`
-	Mode    string `json:"mode"`
-	Percent int    `json:"percent,omitempty"`
+	Mode    string `json:"mode" audit:"show"`
+	Percent int    `json:"percent,omitempty" audit:"show"`
 }
 
 // GrantRequest gives or takes permissions of a package in a slot.
 type GrantRequest struct {
 	Mount   string   `json:"-" path:"mount"`
 	Slot    string   `json:"-" path:"slot"`
-	Package string   `json:"package,omitempty"` // "" for the slot's own
-	Give    []string `json:"give,omitempty"`    // "all", "data" or "fetch:HOST", as far as the manifest asks for it
-	Take    []string `json:"take,omitempty"`
-	Why     string   `json:"why,omitempty"`
+	Package string   `json:"package,omitempty" audit:"show"` // "" for the slot's own
+	Give    []string `json:"give,omitempty" audit:"show"`    // "all", "data" or "fetch:HOST", as far as the manifest asks for it
+	Take    []string `json:"take,omitempty" audit:"show"`
+	Why     string   `json:"why,omitempty" audit:"show"`
 }
 
 // Grant is one permission that a package in a slot asks for.
@@ -192,15 +192,15 @@ type Grant struct {
 // PromoteRequest moves a mount's beta to production.
 type PromoteRequest struct {
 	Mount    string `json:"-" path:"mount"`
-	Revision uint64 `json:"revision,omitempty"` // head revision that the owner looked at; 0: whatever it is
-	Why      string `json:"why,omitempty"`
+	Revision uint64 `json:"revision,omitempty" audit:"show"` // head revision that the owner looked at; 0: whatever it is
+	Why      string `json:"why,omitempty" audit:"show"`
 }
 
 // RollbackRequest goes back to an earlier revision.
 type RollbackRequest struct {
-	Mount    string `json:"mount,omitempty"`    // ID; "" for the whole site
-	Revision uint64 `json:"revision,omitempty"` // 0: the state before the last change
-	Why      string `json:"why,omitempty"`
+	Mount    string `json:"mount,omitempty" audit:"show"`    // ID; "" for the whole site
+	Revision uint64 `json:"revision,omitempty" audit:"show"` // 0: the state before the last change
+	Why      string `json:"why,omitempty" audit:"show"`
 }
 
 // Revision is one entry of the site's history.
@@ -255,21 +255,21 @@ type ConfigValue struct {
 
 // ConfigChange sets or unsets values at one level.
 type ConfigChange struct {
-	Level   string                     `json:"level"` // "site", "package", "mount" or "slot"
-	Mount   string                     `json:"mount,omitempty"`
-	Slot    string                     `json:"slot,omitempty"`
-	Package string                     `json:"package,omitempty"` // "" for the slot's own; not for the level "site"; alone, package or package@version for the level "package"
-	Set     map[string]json.RawMessage `json:"set,omitempty"`     // a JSON string is also read as the type that the schema wants
-	Unset   []string                   `json:"unset,omitempty"`
-	Why     string                     `json:"why,omitempty"`
+	Level   string                     `json:"level" audit:"show"` // "site", "package", "mount" or "slot"
+	Mount   string                     `json:"mount,omitempty" audit:"show"`
+	Slot    string                     `json:"slot,omitempty" audit:"show"`
+	Package string                     `json:"package,omitempty" audit:"show"` // "" for the slot's own; not for the level "site"; alone, package or package@version for the level "package"
+	Set     map[string]json.RawMessage `json:"set,omitempty" audit:"keys"`     // a JSON string is also read as the type that the schema wants
+	Unset   []string                   `json:"unset,omitempty" audit:"show"`
+	Why     string                     `json:"why,omitempty" audit:"show"`
 }
 
 // DataRequest names data of a package at a mount.
 type DataRequest struct {
-	Mount   string `query:"mount"`
-	Slot    string `query:"slot"`
-	Package string `query:"package"` // "" for the slot's own
-	Key     string `query:"key"`
+	Mount   string `query:"mount" audit:"show"`
+	Slot    string `query:"slot" audit:"show"`
+	Package string `query:"package" audit:"show"` // "" for the slot's own
+	Key     string `query:"key" audit:"show"`
 	Prefix  string `query:"prefix"`
 	After   string `query:"after"`
 	Limit   int    `query:"limit"`
@@ -284,33 +284,17 @@ type DataEntry struct {
 
 // DataWrite writes one key.
 type DataWrite struct {
-	Mount   string `json:"mount"`
-	Slot    string `json:"slot"`
-	Package string `json:"package,omitempty"`
-	Key     string `json:"key"`
+	Mount   string `json:"mount" audit:"show"`
+	Slot    string `json:"slot" audit:"show"`
+	Package string `json:"package,omitempty" audit:"show"`
+	Key     string `json:"key" audit:"show"`
 	Value   []byte `json:"value"`
 }
 
 // BetaData keeps or drops what the beta of a mount has written.
 type BetaData struct {
 	Mount string `json:"-" path:"mount"`
-	Keep  bool   `json:"keep"` // into production's data; false: drop it
-}
-
-// LogRequest asks for log lines of a mount's slot.
-type LogRequest struct {
-	Mount  string `query:"mount"`
-	Slot   string `query:"slot"`
-	Follow bool   `query:"follow"`
-}
-
-// LogLine is one line of a deployment's log.
-type LogLine struct {
-	Time    time.Time `json:"time"`
-	Level   string    `json:"level"`
-	Request string    `json:"request,omitempty"`
-	Package string    `json:"package,omitempty"`
-	Text    string    `json:"text"`
+	Keep  bool   `json:"keep" audit:"show"` // into production's data; false: drop it
 }
 
 // BetaLink is an address that shows the beta view to whoever opens it.
@@ -321,8 +305,8 @@ type BetaLink struct {
 
 // BetaLinkRequest asks for a link to the beta view.
 type BetaLinkRequest struct {
-	Mount string `json:"mount,omitempty"` // "": the owner's own link, for every mount
-	Hours int    `json:"hours,omitempty"` // 0: 24
+	Mount string `json:"mount,omitempty" audit:"show"` // "": the owner's own link, for every mount
+	Hours int    `json:"hours,omitempty" audit:"show"` // 0: 24
 }
 
 // Settings say where packages may come from.
@@ -333,9 +317,9 @@ type Settings struct {
 
 // SettingsChange changes settings; absent ones stay.
 type SettingsChange struct {
-	Mirrors map[string]string `json:"mirrors,omitempty"` // "" removes one
-	Allow   []string          `json:"allow,omitempty"`
-	Forbid  []string          `json:"forbid,omitempty"`
+	Mirrors map[string]string `json:"mirrors,omitempty" audit:"keys"` // "" removes one
+	Allow   []string          `json:"allow,omitempty" audit:"show"`
+	Forbid  []string          `json:"forbid,omitempty" audit:"show"`
 }
 
 // Token is an API token; its text is shown once, when it is made.
@@ -350,9 +334,9 @@ type Token struct {
 
 // TokenRequest asks for a new token.
 type TokenRequest struct {
-	Name  string `json:"name"`
-	Scope string `json:"scope"`
-	Days  int    `json:"days"` // until it expires; 0: never
+	Name  string `json:"name" audit:"show"`
+	Scope string `json:"scope" audit:"show"`
+	Days  int    `json:"days" audit:"show"` // until it expires; 0: never
 }
 
 // Check is what a check of the store found.
@@ -366,19 +350,6 @@ type Damage struct {
 	Problem string `json:"problem"`
 }
 
-// Traffic is what each slot does now, since the server started.
-type Traffic struct {
-	Mount    string `json:"mount"` // path, with host if it has one
-	Slot     string `json:"slot"`
-	Package  string `json:"package"`
-	Requests uint64 `json:"requests"`
-	Traps    uint64 `json:"traps"`
-	Busy     int    `json:"busy"`
-	Waiting  int    `json:"waiting"`
-	Idle     int    `json:"idle"`
-	Memory   int64  `json:"memory"` // bytes
-}
-
 // JobRequest asks for a job once its version is above After.
 type JobRequest struct {
 	ID    string `path:"id"`
@@ -387,8 +358,8 @@ type JobRequest struct {
 
 // PackageRef names an installed version.
 type PackageRef struct {
-	Package string `query:"package"`
-	Version string `query:"version"`
+	Package string `query:"package" audit:"show"`
+	Version string `query:"version" audit:"show"`
 }
 
 // Why lists who needs which version of a package.
