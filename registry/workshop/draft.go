@@ -290,21 +290,41 @@ func (w *Workshop) Problems(ctx context.Context, pkg string) ([]Problem, error) 
 		return nil, err
 	}
 	_, err = manifest.Load(draftFS{ctx, w.store, files})
-	return problemsOf(err), nil
+	if problems := problemsOf(err); err == nil || problems != nil {
+		return problems, nil
+	}
+	return []Problem{{manifest.File, 0, err.Error()}}, nil
 }
 
-// problemsOf takes apart the error of a manifest.
+// An UnfitError says why a draft can't be saved as it is.
+type UnfitError struct {
+	Problems []Problem
+	err      error
+}
+
+func (e *UnfitError) Error() string { return e.err.Error() }
+func (e *UnfitError) Unwrap() error { return e.err }
+
+// unfit turns an error about the content of a draft into an [*UnfitError].
+func unfit(err error) error {
+	if problems := problemsOf(err); len(problems) > 0 {
+		return &UnfitError{problems, err}
+	}
+	return err
+}
+
+// problemsOf takes apart what is wrong with a manifest or with files.
 func problemsOf(err error) []Problem {
-	if err == nil {
-		return nil
-	}
-	faults := manifest.Faults(nil)
-	if !errors.As(err, &faults) {
-		return []Problem{{manifest.File, 0, err.Error()}}
-	}
 	var list []Problem
-	for _, f := range faults {
-		list = append(list, Problem{f.File, f.Line, f.Message})
+	if faults := manifest.Faults(nil); errors.As(err, &faults) {
+		for _, f := range faults {
+			list = append(list, Problem{f.File, f.Line, f.Message})
+		}
+	}
+	if faults := archive.Faults(nil); errors.As(err, &faults) {
+		for _, f := range faults {
+			list = append(list, Problem{f.Path, 0, f.Message})
+		}
 	}
 	return list
 }

@@ -22,7 +22,7 @@ func nameOf(pkg, version string) name.ID { return name.ID{Package: pkg, Version:
 // Save makes an immutable version of a draft and installs it: checked, packed
 // and prepared as any other package. Its version is the one in the manifest if
 // the owner raised that, else the next patch. Either all of it is there
-// afterwards or nothing. Faults of the manifest are [manifest.Faults].
+// afterwards or nothing. What the owner has to mend is an [*UnfitError].
 func (w *Workshop) Save(ctx context.Context, pkg, note, who string, progress func(registry.Progress)) (*Saved, error) {
 	note = strings.TrimSpace(note)
 	if len(note) > MaxNote {
@@ -50,7 +50,7 @@ func (w *Workshop) Save(ctx context.Context, pkg, note, who string, progress fun
 	}
 	version, err := w.nextVersion(ctx, c, d, files)
 	if err != nil {
-		return nil, err
+		return nil, unfit(err)
 	}
 	edited := files[manifest.File]
 	if err := w.rename(ctx, files, nameOf(pkg, version)); err != nil {
@@ -59,7 +59,7 @@ func (w *Workshop) Save(ctx context.Context, pkg, note, who string, progress fun
 	var zip bytes.Buffer
 	packed, err := archive.PackFiles(ctx, draftFS{ctx, w.store, files}, files.paths(), &zip)
 	if err != nil {
-		return nil, err
+		return nil, unfit(err)
 	}
 	base, err := w.putTree(ctx, files)
 	if err != nil {
@@ -106,6 +106,9 @@ func (w *Workshop) savedChanges(ctx context.Context, pkg string, saved *Saved, e
 // nextVersion chooses the version under which a draft is saved, and checks that
 // its manifest has kept the name of the copy.
 func (w *Workshop) nextVersion(ctx context.Context, c *Copy, d *Draft, files tree) (string, error) {
+	if _, ok := files[manifest.File]; !ok {
+		return "", manifest.Faults{{File: manifest.File, Message: "there is none at the root of the package"}}
+	}
 	m, err := manifest.Load(draftFS{ctx, w.store, files})
 	if err != nil {
 		return "", err

@@ -39,6 +39,7 @@ import (
 	"github.com/berth-host/berth/registry/secret"
 	"github.com/berth-host/berth/registry/store"
 	"github.com/berth-host/berth/registry/store/bolt"
+	"github.com/berth-host/berth/registry/workshop"
 )
 
 // Options are what a server needs beyond its startup file.
@@ -59,6 +60,7 @@ type Server struct {
 	engine   *engine.Engine
 	registry *registry.Registry
 	packages *packages
+	workshop *workshop.Workshop
 	plans    plans
 	chain    *revision.Chain
 	site     *site.Site
@@ -119,6 +121,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if s.registry, err = registry.Open(ctx, s.store, s.prepareModule); err != nil {
 		return s, err
 	}
+	s.workshop = workshop.New(s.store, s.registry)
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
 		return s, err
 	}
@@ -224,6 +227,7 @@ func (s *Server) routes() []console.Route {
 	for _, part := range [][]console.Route{
 		s.packageRoutes(),
 		s.planRoutes(),
+		s.copyRoutes(),
 		s.mountRoutes(),
 		s.revisionRoutes(),
 		s.configRoutes(),
