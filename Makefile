@@ -4,7 +4,7 @@
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-.PHONY: check test race lint vuln bench guests fuzz
+.PHONY: check test race lint vuln bench bench-compare guests fuzz
 
 check: lint test race
 
@@ -24,9 +24,13 @@ lint:
 vuln:
 	go run $(GOVULNCHECK) ./...
 
-# Rows side by side with plain net/http; needs wrk.
+# Rows side by side with plain net/http; needs wrk. About five minutes.
 bench:
 	go run ./bench
+
+# What changed between two runs: make bench-compare OLD=bench.json NEW=other.json
+bench-compare:
+	@go run ./bench compare $(OLD) $(NEW)
 
 # Rebuild the checked-in guests; needs clang-19 with wasi-libc, and Go.
 guests:

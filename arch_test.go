@@ -88,6 +88,24 @@ func TestNoTesting(t *testing.T) {
 	}
 }
 
+// TestFailsafeStandsAlone keeps what must not fail small: the wrapper and the
+// failsafe pages are of the standard library and of themselves. Argon2 is the
+// one exception: passwords are hashed with it, and the standard library has
+// none.
+func TestFailsafeStandsAlone(t *testing.T) {
+	own, argon := module+"/failsafe", "golang.org/x/crypto/argon2"
+	allowed := map[string]bool{}
+	for _, p := range goList(t, "-deps", argon) {
+		allowed[p.ImportPath] = true
+	}
+	for _, p := range goList(t, "-deps", "./failsafe/...") {
+		standard, _, _ := strings.Cut(p.ImportPath, "/")
+		if strings.Contains(standard, ".") && !strings.HasPrefix(p.ImportPath, own) && !allowed[p.ImportPath] {
+			t.Errorf("failsafe needs %s: the recovery must not share a failure with what it repairs", p.ImportPath)
+		}
+	}
+}
+
 // TestPackageDocs asks every package to say what it is for.
 func TestPackageDocs(t *testing.T) {
 	for _, p := range goList(t, "./...") {

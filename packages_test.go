@@ -66,6 +66,8 @@ func TestBundledPackages(t *testing.T) {
 		{"modules/hello-go", "/go", []string{"/go/x"}, []string{"hello /go/x"}},
 		{"modules/cgi-c", "/cgi", []string{"/cgi/x"}, []string{"hello /x"}},
 		{"modules/cgi-go", "/cgi-go", []string{"/cgi-go/x"}, []string{"hello /x"}},
+		{"modules/tally/v1.0.0", "/tally", []string{"/tally", "/tally/x"}, []string{"visit 1\n", "visit 2\n"}},
+		{"modules/tally/v2.0.0", "/tally2", []string{"/tally2/x", "/tally2/y"}, []string{"visit 1 of this page; 0 before"}},
 		{"modules/frundle", "/news", []string{"/news"}, []string{"Frundle 0.5 with", "Baz 2.5.1"}},
 		{"modules/foobar", "/", []string{"/", "/static/style.css"}, []string{"Foobar 3.5 with", "Baz 2.1.3", "This is visit number 1.", "font"}},
 	})

@@ -4,91 +4,152 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
-	"runtime"
+	"strings"
 	"time"
+
+	"github.com/berth-host/berth/modules"
 )
 
-// scale measures starts and changes with ever more mounts, in a server of its
-// own.
+// scale measures starts and changes with ever more mounts. Ten mounts each
+// share a package, and every package has a module of its own.
 func (b *bench) scale(ctx context.Context) error {
-	if err := b.close(); err != nil {
-		return err
-	}
-	b.data = "scale"
-	if err := b.open(ctx); err != nil {
-		return err
-	}
-	zip, err := b.pack(ctx, "hello-c")
+	s, err := b.berth(ctx, "scale")
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(b.openSite(ctx), b.install(ctx, zip)); err != nil {
+	defer func() { _ = s.stop() }() // it may have been stopped
+	if err := s.open(ctx); err != nil {
 		return err
 	}
 	mounts := 0
 	for _, n := range []int{1, 10, 100, 1000, 10_000} {
 		for ; mounts < n; mounts++ {
-			if _, err := b.mount(ctx, "hello.example/c", fmt.Sprintf("/m/%d", mounts)); err != nil {
+			if mounts%10 == 0 {
+				if err := b.installNumbered(ctx, s, mounts/10); err != nil {
+					return err
+				}
+			}
+			if _, err := s.mount(ctx, numbered(mounts/10), fmt.Sprintf("/m/%d", mounts), "production"); err != nil {
 				return err
 			}
 		}
-		if n != 10 {
-			if err := b.start(ctx, n); err != nil {
-				return err
-			}
+		if s, err = b.restart(ctx, s, n); err != nil {
+			return err
 		}
 		if n >= 10 {
-			if err := b.change(ctx, n); err != nil {
+			if err := b.change(ctx, s, n); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	for i := range mounts {
+		if err := s.ask(fmt.Sprintf("/m/%d", i)); err != nil {
+			return err
+		}
+	}
+	size, err := s.settled()
+	if err != nil {
+		return err
+	}
+	b.add(atMost(1024, "resident", fmt.Sprintf("resident memory of %d mounts of %d modules, all asked", mounts, mounts/10), "MiB", size/(1<<20)))
+	return s.stop()
 }
 
-// start measures a start with n mounts, whose code is in the disk cache.
-func (b *bench) start(ctx context.Context, n int) error {
-	if err := b.close(); err != nil {
+func numbered(i int) string { return fmt.Sprintf("bench.example/n%d", i) }
+
+// installNumbered installs the hello in C with a custom section that makes it
+// another module.
+func (b *bench) installNumbered(ctx context.Context, s *berth, i int) error {
+	folder, err := fs.Sub(modules.FS, "hello-c")
+	if err != nil {
 		return err
 	}
-	begin := time.Now()
-	if err := b.open(ctx); err != nil {
+	module, err := fs.ReadFile(folder, "hello.wasm")
+	if err != nil {
 		return err
 	}
-	if err := expect(b.server.SiteURL()+"/m/0/x", "/m/0/x"); err != nil {
+	manifest, err := fs.ReadFile(folder, "berth.toml")
+	if err != nil {
 		return err
 	}
-	goal := ""
+	text := fmt.Sprintf("n%d", i)
+	section := append([]byte{0, byte(1 + len(text)), byte(len(text))}, text...)
+	zip, err := b.packFiles(ctx, folder, map[string][]byte{
+		"berth.toml": []byte(strings.ReplaceAll(string(manifest), "hello.example/c", numbered(i))),
+		"hello.wasm": append(module, section...),
+	})
+	if err != nil {
+		return err
+	}
+	return s.install(ctx, zip)
+}
+
+// restart measures a start of the program with n mounts, to its first answer.
+// The code is in the disk cache.
+func (b *bench) restart(ctx context.Context, s *berth, n int) (*berth, error) {
+	var took []float64
+	for range 3 {
+		if err := s.stop(); err != nil {
+			return s, err
+		}
+		begin := time.Now()
+		var err error
+		if s, err = b.berth(ctx, "scale"); err != nil {
+			return s, err
+		}
+		if err := s.ask("/m/0"); err != nil {
+			return s, err
+		}
+		took = append(took, milliseconds(time.Since(begin)))
+	}
+	goal := 0.0
 	if n == 1000 {
-		goal = "≤ 1 s"
+		goal = 1000
 	}
-	b.add(fmt.Sprintf("warm start to first answer, %d mounts", n), goal, "%.0f ms", float64(time.Since(begin).Microseconds())/1000)
-	return nil
+	b.add(atMost(goal, fmt.Sprintf("start/%d", n), fmt.Sprintf("start of the program to first answer, %d mounts of %d packages", n, (n+9)/10), "ms", took...))
+	return s, nil
 }
 
 // change measures one change among n mounts: one more, which goes again.
-func (b *bench) change(ctx context.Context, n int) error {
+func (b *bench) change(ctx context.Context, s *berth, n int) error {
 	const changes = 20
 	var took []float64
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
+	before, err := s.metric(ctx, "go_memstats_alloc_bytes_total")
+	if err != nil {
+		return err
+	}
 	var extra []string
 	for i := range changes {
 		begin := time.Now()
-		m, err := b.mount(ctx, "hello.example/c", fmt.Sprintf("/extra/%d", i))
+		m, err := s.mount(ctx, numbered(0), fmt.Sprintf("/extra/%d", i), "production")
 		if err != nil {
 			return err
 		}
 		extra = append(extra, m.ID)
-		took = append(took, float64(time.Since(begin).Microseconds())/1000)
+		took = append(took, milliseconds(time.Since(begin)))
 	}
-	runtime.ReadMemStats(&after)
-	b.add(fmt.Sprintf("one more mount among %d", n), "flat within 2×, ≤ 50 ms", "%.1f ms, %d KiB allocated", median(took), (after.TotalAlloc-before.TotalAlloc)/changes>>10)
+	after, err := s.metric(ctx, "go_memstats_alloc_bytes_total")
+	if err != nil {
+		return err
+	}
+	b.add(atMost(50, fmt.Sprintf("change/%d", n), fmt.Sprintf("one more mount among %d", n), "ms", took...).note("%.0f KiB allocated", (after-before)/changes/1024))
+	if n == 10_000 {
+		b.flat()
+	}
+	var errs []error
 	for _, id := range extra {
-		if err := b.client.Call(ctx, http.MethodDelete, "/mounts/"+id, nil, nil, nil); err != nil {
-			return err
-		}
+		errs = append(errs, s.Call(ctx, http.MethodDelete, "/mounts/"+id, nil, nil, nil))
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// flat compares a change among many mounts with one among few.
+func (b *bench) flat() {
+	of := map[string]float64{}
+	for _, r := range b.report.Rows {
+		of[r.Key] = r.Value
+	}
+	b.add(atMost(2, "change/flat", "one more mount among 10000, in relation to one among 10", "times", of["change/10000"]/of["change/10"]))
 }

@@ -11,7 +11,7 @@ import "embed"
 
 // FS holds the packages.
 //
-//go:embed foobar frundle baz hello-c hello-go cgi-c cgi-go echo-c call-c
+//go:embed foobar frundle baz hello-c hello-go cgi-c cgi-go echo-c call-c tally
 var FS embed.FS
 
 // Examples are the folders of the packages that the demo publishes.

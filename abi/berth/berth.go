@@ -16,6 +16,10 @@ import (
 // Module is the import module of the functions.
 const Module = "berth"
 
+// MigrateCommand is the first argument of a command that is to migrate data;
+// the versions from and to follow it.
+const MigrateCommand = "migrate"
+
 // Codes that functions return instead of a length, handle or revision.
 const (
 	CodeNotFound  = -1 // there is no such key, file, dependency or handle

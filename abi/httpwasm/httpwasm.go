@@ -8,6 +8,7 @@
 package httpwasm
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/berth-host/berth/abi"
@@ -88,17 +89,38 @@ type State interface{ HTTP() *Exchange }
 const (
 	entryRequest = iota
 	entryResponse
+	entryMigrate
 )
 
 // Dialect is the ABI. A guest that only answers, and never passes on, needs no
-// handle_response.
+// handle_response, and one whose data keeps its shape no migration.
 var Dialect = &abi.Dialect{
 	Name:  "http-wasm",
 	Funcs: funcs,
 	Entries: []abi.Entry{
 		entryRequest:  {Name: "handle_request", Results: []abi.ValueType{abi.I64}},
 		entryResponse: {Name: "handle_response", Params: []abi.ValueType{abi.I32, abi.I32}, Optional: true},
+		entryMigrate:  {Name: MigrateExport, Params: []abi.ValueType{abi.I32, abi.I32}, Results: []abi.ValueType{abi.I32}, Optional: true},
 	},
+}
+
+// MigrateExport is the export that migrates stored data. It is not part of
+// http-wasm: abi/berth specifies it.
+const MigrateExport = "berth_migrate"
+
+// Migrate lets a guest bring its data from one version to another.
+func Migrate(g abi.Guest, from, to int) error {
+	if !g.Has(entryMigrate) {
+		return fmt.Errorf("the module does not export %s", MigrateExport)
+	}
+	stack := [2]uint64{uint64(uint32(from)), uint64(uint32(to))}
+	if err := g.Invoke(entryMigrate, stack[:]); err != nil {
+		return err
+	}
+	if code := int32(stack[0]); code != 0 {
+		return fmt.Errorf("the guest says that it failed, with code %d", code)
+	}
+	return nil
 }
 
 // Serve drives a guest through an exchange: handle_request, then the next

@@ -27,6 +27,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 0
 	}
 	c.report(err)
+	if exit := (*exitError)(nil); errors.As(err, &exit) {
+		return exit.status
+	}
 	if usage := (*usageError)(nil); errors.As(err, &usage) {
 		return 2
 	}

@@ -77,6 +77,7 @@ func setupScript(e *testscript.Env) error {
 		e.Setenv(name, abs)
 	}
 	e.Setenv("TZ", "UTC")
+	e.Setenv("BERTH_ADMIN_PASSWORD", "a password for scripts")
 	data := filepath.Join(e.WorkDir, "data")
 	e.Setenv("BERTH_DATA", data)
 	s := &scriptServer{}
@@ -127,7 +128,7 @@ func (s *scriptServer) start(ts *testscript.TestScript) error {
 	s.stderr.Reset()
 	s.ended = make(chan error, 1)
 	command := exec.Command(program, "serve", "--json")
-	command.Dir, command.Env = ts.Getenv("WORK"), append(os.Environ(), "BERTH_DATA="+s.data)
+	command.Dir, command.Env = ts.Getenv("WORK"), append(os.Environ(), "BERTH_DATA="+s.data, "BERTH_ADMIN_PASSWORD="+ts.Getenv("BERTH_ADMIN_PASSWORD"))
 	command.Stderr = &s.stderr
 	stdout, err := command.StdoutPipe()
 	if err != nil {

@@ -181,10 +181,18 @@ type usageError struct{ message, hint string }
 
 func (e *usageError) Error() string { return e.message }
 
-// An exitError ends the program with status 1 when everything has been said.
-type exitError struct{}
+// An exitError ends the program with a status when everything has been said.
+type exitError struct{ status int }
 
 func (*exitError) Error() string { return "exit" }
+
+// exitWith returns an error that ends the program with a status; nil for 0.
+func exitWith(status int) error {
+	if status == 0 {
+		return nil
+	}
+	return &exitError{status}
+}
 
 // A hintError is an error with advice.
 type hintError struct {

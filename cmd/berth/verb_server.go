@@ -4,56 +4,98 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"io"
-	"log/slog"
-	"os"
+	"net"
 
-	"github.com/berth-host/berth/cmd/berth/server"
+	"github.com/berth-host/berth/cmd/berth/service"
+	"github.com/berth-host/berth/failsafe/password"
+	"github.com/berth-host/berth/failsafe/protocol"
+	"github.com/berth-host/berth/failsafe/wrapper"
 	"github.com/berth-host/berth/host/engine"
-	"github.com/berth-host/berth/registry/store/bolt"
 )
 
 // serverVerbs run or mend a server; they need none that runs.
 var serverVerbs = []verb{
 	{name: "serve", group: groupServer, summary: "run the server", setup: setupServe,
-		help: "The data folder is made when it isn't there. Its startup file, startup.toml, holds what must be known before the\nstore is open: the addresses of site and console, and how much is logged. Flags win over the file."},
+		help: "A small process holds the sockets and starts the server as a child. When the server can't run, a failsafe page\nstands in its place, at the console's address, and tells why. It is also the first page of a new server, where its\nowner sets a password; with a password given here, the server starts at once.\n\nThe data folder is made when it isn't there. Its startup file, startup.toml, holds what must be known before the\nstore is open: the addresses of site and console, and how much is logged. Flags win over the file."},
 	{name: "demo", group: groupServer, summary: "run a server with two example packages, for a tour", noJSON: true, noData: true, setup: setupDemo},
-	{name: "restore", args: "FILE", group: groupServer, summary: "make a data folder from a backup",
-		help:  "--data names the new folder. Put secret.key there too, which no backup holds.",
+	{name: "restore", args: "[FILE]", group: groupServer, summary: "make a data folder from a backup, or hand one to the running server",
+		help:  "--data names the new folder. Put secret.key there too, which no backup holds.\nWith --running, the server of --data checks the backup and puts it in place when it is started again; what it\nremembered before is kept in a folder beside. --running alone shows what is laid ready and what is kept.",
 		setup: setupRestore},
 	{name: "version", group: groupServer, summary: "print the version", noData: true, setup: setupVersion},
+	{name: childVerb, hidden: true, noJSON: true, summary: "what berth serve starts: the server, or the failsafe pages", setup: setupServeChild},
 	{name: compileVerb, hidden: true, noJSON: true, noData: true, summary: "compile a module from standard input", setup: setupCompile},
 }
+
+// childVerb runs in the process that the wrapper starts.
+const childVerb = "serve-child"
 
 // compileVerb runs in the child process in which modules are compiled.
 const compileVerb = "compile-module"
 
-func setupServe(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+// serveFlags are the flags of the wrapper and of its child, which is started
+// with the same ones.
+func serveFlags(c *cli, f *flag.FlagSet) func() service.Config {
 	startup := f.String("startup", "", "startup `file` (default startup.toml in the data folder)")
-	site := f.String("site", ":8080", "`address` of the site; port 0: any")
+	site := f.String("site", wrapper.DefaultSite, "`address` of the site; port 0: any")
 	port := f.Int("port", 8079, "`port` of the console on loopback; 0: any")
-	return func(ctx context.Context, args []string) error {
-		if err := exactly(args, 0, "no arguments"); err != nil {
-			return err
-		}
-		config, err := server.LoadStartup(*startup, c.data)
-		if err != nil {
-			return err
-		}
+	password := f.String("admin-password-file", "", "`file` that holds the owner's password; $"+password.Variable+" may hold it too")
+	return func() service.Config {
+		config := service.Config{Data: c.data, Startup: *startup, Port: -1, PasswordFile: *password, Stderr: c.stderr, Compiler: compilerCommand}
 		if given(f, "site") {
 			config.Site = *site
 		}
 		if given(f, "port") {
-			config.Console = fmt.Sprintf("127.0.0.1:%d", *port)
+			config.Port = *port
 		}
-		log := slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: config.LogLevel}))
-		s, err := server.Open(ctx, config, server.Options{Log: log, Compiler: compilerCommand})
+		return config
+	}
+}
+
+func setupServe(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	config := serveFlags(c, f)
+	return func(ctx context.Context, args []string) error {
+		if err := exactly(args, 0, "no arguments"); err != nil {
+			return err
+		}
+		started := func(a wrapper.Addresses) {
+			c.printStarted(addressURL(a.Site), addressURL(a.Console), c.data)
+		}
+		return exitWith(service.Wrap(ctx, config(), wrapper.Config{Args: childArgs(f)}, started))
+	}
+}
+
+func setupServeChild(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
+	config := serveFlags(c, f)
+	return func(ctx context.Context, _ []string) error {
+		child, err := protocol.Inherit()
 		if err != nil {
 			return err
 		}
-		c.printStarted(s.SiteURL(), s.ConsoleURL(), config.Data)
-		return s.Run(ctx)
+		if !child.Wrapped() {
+			return &usageError{message: childVerb + " is what berth serve starts by itself", hint: "berth serve"}
+		}
+		return exitWith(service.Child(ctx, config(), child))
 	}
+}
+
+// childArgs are the arguments by which a child is told what the wrapper was.
+func childArgs(f *flag.FlagSet) []string {
+	args := []string{childVerb}
+	f.Visit(func(f *flag.Flag) {
+		if f.Name != "json" {
+			args = append(args, "--"+f.Name+"="+f.Value.String())
+		}
+	})
+	return args
+}
+
+// addressURL is where a listener that is bound to an address is reached.
+func addressURL(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		address = net.JoinHostPort("localhost", port)
+	}
+	return "http://" + address
 }
 
 // printStarted says where the server is: among the log lines for people, and
@@ -69,30 +111,8 @@ func (c *cli) printStarted(site, console, data string) {
 func setupCompile(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 	return func(_ context.Context, args []string) error {
 		if status := engine.CompileMain(c.stdin, c.stdout, c.stderr); status != 0 {
-			return &exitError{}
+			return &exitError{1}
 		}
 		return nil
-	}
-}
-
-func setupRestore(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
-	return func(ctx context.Context, args []string) error {
-		if err := exactly(args, 1, "one FILE"); err != nil {
-			return err
-		}
-		in, err := os.Open(args[0])
-		if err != nil {
-			return err
-		}
-		defer in.Close()
-		if err := bolt.Restore(ctx, in, c.data); err != nil {
-			if entries, _ := os.ReadDir(c.data); len(entries) > 0 {
-				err = &hintError{err, "restore into a folder that is not there yet: --data NEW-FOLDER"}
-			}
-			return err
-		}
-		return c.print(map[string]string{"data": c.data}, func(w io.Writer) {
-			fmt.Fprintf(w, "restored into %s. Put the secret.key of the old data folder there too; then berth serve --data %s\n", c.data, c.data)
-		})
 	}
 }

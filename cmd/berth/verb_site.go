@@ -315,6 +315,7 @@ func setupSlot(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	empty := f.Bool("clear", false, "empty the slot")
 	policy := f.String("policy", "", "`who` sees the beta: off, owner, link, everyone or share")
 	percent := f.Int("percent", 0, "`percent` of production's visitors, for --policy share")
+	lose := f.Bool("lose-data", false, loseUsage)
 	why := f.String("why", "", "`text` for the history that says why")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
 		path := "/mounts/" + m.ID + "/slots/" + *slot
@@ -337,7 +338,7 @@ func setupSlot(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 				return err
 			}
 		case *pkg != "" || len(*filters) > 0 || len(*set) > 0:
-			in := api.SlotRequest{Package: *pkg, Filters: *filters, Grants: *grant, Why: *why}
+			in := api.SlotRequest{Package: *pkg, Filters: *filters, Grants: *grant, LoseData: *lose, Why: *why}
 			var err error
 			if in.Set, in.Secrets, err = c.setFlags(*set); err != nil {
 				return err
@@ -425,6 +426,7 @@ func onPath(link string, m api.Mount) (string, error) {
 
 func setupPromote(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	show := f.Bool("show", false, "only show what would change")
+	lose := f.Bool("lose-data", false, loseUsage)
 	why := f.String("why", "", "`text` for the history that says why")
 	return c.onMount(func(ctx context.Context, cl *client.Client, m api.Mount) error {
 		var diff api.Diff
@@ -438,7 +440,7 @@ func setupPromote(c *cli, f *flag.FlagSet) func(context.Context, []string) error
 			fmt.Fprint(c.stdout, diff.Text)
 		}
 		var rev api.Revision
-		if err := cl.Call(ctx, http.MethodPost, "/mounts/"+m.ID+"/promotion", nil, api.PromoteRequest{Why: *why}, &rev); err != nil {
+		if err := cl.Call(ctx, http.MethodPost, "/mounts/"+m.ID+"/promotion", nil, api.PromoteRequest{LoseData: *lose, Why: *why}, &rev); err != nil {
 			return err
 		}
 		return c.print(rev, func(w io.Writer) {
@@ -450,6 +452,8 @@ func setupPromote(c *cli, f *flag.FlagSet) func(context.Context, []string) error
 func setupRollback(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 	site := f.Bool("site", false, "the whole site")
 	to := f.Uint64("to", 0, "`number` of the revision to go back to; 0: before the last change")
+	show := f.Bool("show", false, "only show what would change")
+	lose := f.Bool("lose-data", false, loseUsage)
 	why := f.String("why", "", "`text` for the history that says why")
 	return func(ctx context.Context, args []string) error {
 		if *site == (len(args) == 1) || len(args) > 1 {
@@ -459,7 +463,7 @@ func setupRollback(c *cli, f *flag.FlagSet) func(context.Context, []string) erro
 		if err != nil {
 			return err
 		}
-		in := api.RollbackRequest{Revision: *to, Why: *why}
+		in := api.RollbackRequest{Revision: *to, LoseData: *lose, Why: *why}
 		if !*site {
 			m, err := mountedEver(ctx, cl, args[0])
 			if err != nil {
@@ -467,13 +471,31 @@ func setupRollback(c *cli, f *flag.FlagSet) func(context.Context, []string) erro
 			}
 			in.Mount = m
 		}
+		if *show {
+			var diff api.Diff
+			query := url.Values{"mount": {in.Mount}, "revision": {fmt.Sprint(*to)}}
+			if err := cl.Call(ctx, http.MethodGet, "/rollback", query, nil, &diff); err != nil {
+				return err
+			}
+			return c.print(diff, func(w io.Writer) { fmt.Fprint(w, diff.Text) })
+		}
 		var rev api.Revision
 		if err := cl.Call(ctx, http.MethodPost, "/rollback", nil, in, &rev); err != nil {
 			return err
 		}
-		return c.printRevision(rev)
+		return c.print(rev, func(w io.Writer) {
+			fmt.Fprintf(w, "revision %d: %s\n", rev.Number, rev.Why)
+			for _, d := range rev.Data {
+				if d.Kind == "restore" {
+					fmt.Fprintf(w, "data of %s at %s is of version %d again, as it was on %s; %d keys that were written since are lost\n",
+						d.Package, d.Mount, d.To, d.Since.Local().Format("2006-01-02 15:04"), d.Lost)
+				}
+			}
+		})
 	}
 }
+
+const loseUsage = "go back across a data version though what was written since is lost"
 
 // mountedEver returns the ID of a mount. One that is no longer there is named by its ID.
 func mountedEver(ctx context.Context, cl *client.Client, arg string) (string, error) {

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/host/console/client"
 )
@@ -341,9 +342,16 @@ func setupCheck(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
-		var check api.Check
-		if err := cl.Call(ctx, http.MethodPost, "/check", nil, nil, &check); err != nil {
+		var job console.Job
+		if err := cl.Call(ctx, http.MethodPost, "/check", nil, nil, &job); err != nil {
 			return err
+		}
+		if job, err = c.followJob(ctx, cl, job); err != nil {
+			return err
+		}
+		var check api.Check
+		if err := json.Unmarshal(job.Result, &check); err != nil {
+			return fmt.Errorf("read the server's answer: %w", err)
 		}
 		var text bytes.Buffer
 		for _, d := range check.Damages {
@@ -356,7 +364,7 @@ func setupCheck(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 			return err
 		}
 		if len(check.Damages) > 0 {
-			return &exitError{}
+			return &exitError{1}
 		}
 		return nil
 	}

@@ -19,9 +19,9 @@ const (
 	// startLimit is how long a child waits for its Start, which is written
 	// right after the process has begun.
 	startLimit = 10 * time.Second
-	// orphanLimit is how long a child may go on without a wrapper: it keeps
+	// OrphanLimit is how long a child may go on without a wrapper: it keeps
 	// the sockets, so that a new wrapper could not bind them.
-	orphanLimit = 1500 * time.Millisecond
+	OrphanLimit = 1500 * time.Millisecond
 	// maxStack bounds the stack of a goroutine in a child. A recursion
 	// without end shall be a crash at once, not after it has written 1 GB.
 	maxStack = 64 << 20
@@ -105,7 +105,7 @@ func (c *Child) follow(orders *bufio.Reader) {
 		_, err = orders.ReadSlice('\n')
 	}
 	if err != nil {
-		time.Sleep(orphanLimit)
+		time.Sleep(OrphanLimit)
 		os.Exit(1)
 	}
 }

@@ -51,16 +51,31 @@ const (
 
 // A Start is what the wrapper tells a child before anything else.
 type Start struct {
-	Mode     Mode          `json:"mode"`
-	Reason   string        `json:"reason,omitempty"`    // why in this mode, in a sentence for the owner; "" when it is the ordinary one
-	Attempt  int           `json:"attempt"`             // starts in a row, this one included, of which none became good
-	Revision string        `json:"revision,omitempty"`  // in mode LastGood: the revision to serve
-	LastGood string        `json:"last_good,omitempty"` // the last revision that was good, when there was one
-	Options  []string      `json:"options,omitempty"`   // what an earlier child gave to [Child.Hand]
-	Failure  *record.Crash `json:"failure,omitempty"`   // the crash that led to this start, its tails shortened: for when the disk holds no record of it
-	Sockets  []Socket      `json:"sockets"`             // what was bound
-	Beat     time.Duration `json:"beat"`                // time between heartbeats; normally [Beat]
+	Mode      Mode          `json:"mode"`
+	Reason    string        `json:"reason,omitempty"`    // why in this mode, in a sentence for the owner; "" when it is the ordinary one
+	Attempt   int           `json:"attempt"`             // starts in a row, this one included, of which none became good
+	Revision  string        `json:"revision,omitempty"`  // in mode LastGood: the revision to serve
+	LastGood  string        `json:"last_good,omitempty"` // the last revision that was good, when there was one
+	Options   []string      `json:"options,omitempty"`   // what an earlier child gave to [Child.Hand]
+	Failure   *record.Crash `json:"failure,omitempty"`   // the crash that led to this start, its tails shortened: for when the disk holds no record of it
+	Sockets   []Socket      `json:"sockets"`             // what was bound
+	Beat      time.Duration `json:"beat"`                // time between heartbeats; normally [Beat]
+	Probation time.Duration `json:"probation"`           // how long to serve before it is good; normally [Probation]
+	Key       Key           `json:"key"`                 // the same for all children of a wrapper: whoever signed in at one of them is known to the next
 }
+
+// A Key is random bytes that only the children of one wrapper know. It is on
+// no disk and in no log: printed, it does not show itself.
+type Key []byte
+
+// KeySize is the length of a [Key], in bytes.
+const KeySize = 32
+
+// String implements [fmt.Stringer].
+func (Key) String() string { return "[key]" }
+
+// GoString implements [fmt.GoStringer].
+func (Key) GoString() string { return "[key]" }
 
 // A Socket is a listener that the wrapper holds, or why it holds none.
 type Socket struct {

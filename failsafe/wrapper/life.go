@@ -53,16 +53,19 @@ type life struct {
 
 // live starts a child, watches it, and returns how it ended. What it was
 // asked to run as is kept in the boot record for the next wrapper.
-func (w *wrapper) live(ctx context.Context, d decision, asked protocol.Mode) end {
+func (w *wrapper) live(ctx context.Context, d, asked decision) end {
 	l := &life{w: w, mode: d.mode, born: time.Now(), state: record.Starting, report: protocol.Report{Phase: protocol.PhaseProcess}}
 	w.boot.Attempt++
-	w.boot.Mode, w.boot.Options, w.boot.Reason = string(asked), d.options, d.reason
+	w.boot.Options, w.boot.Reason = d.options, d.reason
+	if !asked.refuge {
+		w.boot.Mode = string(asked.mode)
+	}
 	w.boot.Started = w.now()
 	l.remember()
 	w.journal.wait()
 	w.manager.tell("EXTEND_TIMEOUT_USEC=90000000", status("starting, mode "+string(d.mode)))
 
-	e := end{asked: asked, mode: d.mode, reason: d.reason}
+	e := end{asked: asked.mode, refuge: asked.refuge, mode: d.mode, reason: d.reason}
 	if err := l.start(d); err != nil {
 		w.log.Error("the server can't be started", "err", err)
 		e.crash, e.code, e.message = record.NoStart, -1, "the server could not be started: "+err.Error()
@@ -83,7 +86,7 @@ func (l *life) start(d decision) error {
 	w := l.w
 	s := protocol.Start{
 		Mode: d.mode, Reason: d.reason, Attempt: w.boot.Attempt, Options: d.options, LastGood: w.history.lastGood,
-		Failure: w.lastFailure(d), Beat: w.config.Limits.Beat,
+		Failure: w.lastFailure(d), Beat: w.config.Limits.Beat, Probation: w.config.Limits.Probation, Key: w.key,
 		Sockets: []protocol.Socket{w.console.told(), w.site.told()},
 	}
 	if d.mode == protocol.LastGood {
@@ -306,6 +309,9 @@ func (l *life) serving() {
 	if !l.w.ready {
 		l.w.ready = true
 		states = append(states, "READY=1")
+		if l.w.config.Ready != nil {
+			l.w.config.Ready(Addresses{Console: l.w.console.bound, Site: l.w.site.bound})
+		}
 	}
 	l.w.manager.tell(states...)
 }

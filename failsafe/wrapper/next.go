@@ -42,6 +42,7 @@ type end struct {
 	asked    protocol.Mode // as what it was asked for
 	mode     protocol.Mode // as what it ran: Failsafe instead of asked when a socket could not be had
 	reason   string        // for that mode
+	refuge   bool          // what it was asked for was failsafe, but by no owner
 	good     bool          // was it proven at any time?
 	revision string
 	where    string // phase and module, in words
@@ -76,6 +77,7 @@ type decision struct {
 	reason  string        // for this mode
 	options []string
 	fresh   bool // the owner asked: attempts are counted anew
+	refuge  bool // nobody asked for this failsafe mode: a new wrapper tries what was asked for again
 }
 
 // next decides what follows an end. It keeps options over crashes; the others
@@ -92,7 +94,7 @@ func (r rules) next(h history, e end, options []string) (decision, history) {
 		return r.asked(h, e)
 	case e.mode == protocol.Failsafe:
 		d, h := r.refuge(h, e, e.reason)
-		d.mode, d.options = e.asked, options
+		d.mode, d.options, d.refuge = e.asked, options, e.refuge
 		return d, h
 	}
 	return r.crashed(h, e, options)
@@ -139,7 +141,7 @@ func (r rules) asked(h history, e end) (decision, history) {
 
 // refuge starts failsafe: for a reason, or once more because it crashed itself.
 func (r rules) refuge(h history, e end, reason string) (decision, history) {
-	d := decision{mode: protocol.Failsafe, reason: reason}
+	d := decision{mode: protocol.Failsafe, reason: reason, refuge: true}
 	if e.mode != protocol.Failsafe {
 		h.failsafes = 0
 		return d, h

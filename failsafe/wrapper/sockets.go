@@ -28,14 +28,14 @@ type socket struct {
 	err      error  // why the asked address could not be had
 }
 
-// A socketError says in plain words why a socket is not bound, and what to do.
-type socketError struct {
+// A adviceError says in plain words why a socket is not bound, and what to do.
+type adviceError struct {
 	message, hint string
 	err           error
 }
 
-func (e *socketError) Error() string { return e.message }
-func (e *socketError) Unwrap() error { return e.err }
+func (e *adviceError) Error() string { return e.message }
+func (e *adviceError) Unwrap() error { return e.err }
 
 // bind binds the address, unless it is bound already. When that fails, what
 // was bound before stays.
@@ -76,7 +76,7 @@ func (s *socket) told() protocol.Socket {
 func explainBind(name, address string, err error) error {
 	_, port, splitErr := net.SplitHostPort(address)
 	if splitErr != nil {
-		return &socketError{fmt.Sprintf("the address of the %s, %q, is not of the form host:port", name, address), "correct it in the startup file", err}
+		return &adviceError{fmt.Sprintf("the address of the %s, %q, is not of the form host:port", name, address), "correct it in the startup file", err}
 	}
 	option := "--site ADDRESS"
 	other := "another port"
@@ -88,15 +88,15 @@ func explainBind(name, address string, err error) error {
 	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return &socketError{
+		return &adviceError{
 			fmt.Sprintf("port %s, which the %s needs, is already used by another program", port, name),
 			fmt.Sprintf("stop that program, or choose %s: %s", other, option), err}
 	case errors.Is(err, syscall.EACCES):
-		return &socketError{
+		return &adviceError{
 			fmt.Sprintf("the system does not allow this user to use port %s, which the %s needs", port, name),
 			fmt.Sprintf("choose %s (%s), or allow ports below 1024: docs/operator.md tells how", other, option), err}
 	}
-	return &socketError{fmt.Sprintf("the address of the %s, %s, can't be used: %v", name, address, err), "choose another: " + option, err}
+	return &adviceError{fmt.Sprintf("the address of the %s, %s, can't be used: %v", name, address, err), "choose another: " + option, err}
 }
 
 // samePort reports whether two addresses have one port, so that only one of

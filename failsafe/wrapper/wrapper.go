@@ -7,12 +7,15 @@ package wrapper
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/berth-host/berth/failsafe/protocol"
@@ -44,12 +47,17 @@ type Config struct {
 	// panic counts as an error. Nil means the defaults.
 	Addresses func() (Addresses, error)
 
-	// First is the mode of a server that was never started before; empty
-	// means normal.
-	First protocol.Mode
+	// Claimed is asked before each start whether the server has an owner yet.
+	// Until it has, it is started in failsafe mode, whose page lets somebody
+	// claim it. Nil: it has one.
+	Claimed func() bool
+
+	// Ready is called once, with the addresses that are bound, when a child
+	// serves for the first time, in whatever mode. Nil: nobody is told.
+	Ready func(Addresses)
 
 	// Executable and Args are the child's command: path and arguments
-	// without the name. With an empty path they are the wrapper's own.
+	// without the name. By default they are the wrapper's own.
 	Executable string
 	Args       []string
 
@@ -67,10 +75,11 @@ type Config struct {
 
 // Limits are times that the wrapper keeps to, all on the monotonic clock.
 type Limits struct {
-	Beat  time.Duration // between heartbeats, three of which may be missed; default [protocol.Beat]
-	Dump  time.Duration // for the stack dump of a child that hangs, before it is killed; default 2 s
-	Drain time.Duration // for a child to finish its requests when it shall end; default 25 s
-	Scale float64       // what the back-off times and crash windows are multiplied with; default 1
+	Beat      time.Duration // between heartbeats, three of which may be missed; default [protocol.Beat]
+	Dump      time.Duration // for the stack dump of a child that hangs, before it is killed; default 2 s
+	Probation time.Duration // before a child is good; default [protocol.Probation]
+	Drain     time.Duration // for a child to finish its requests when it shall end; default 25 s
+	Scale     float64       // what the back-off times and crash windows are multiplied with; default 1
 }
 
 // attemptLimit is how many starts in a row may be cut off together with the
@@ -79,7 +88,7 @@ const attemptLimit = 3
 
 // Run runs a server until it ends or the context does, and returns the exit
 // code of the process: 0 when it ended as it was asked to, 1 when the console
-// has no socket, which is said on Stderr. Nothing else ends it: whatever the
+// has no socket or another wrapper serves the data, which is said on Stderr. Nothing else ends it: whatever the
 // child does, there is a next one. Connect SIGTERM with the context, as
 // [os/signal.NotifyContext] does: the child is told to finish its requests.
 // SIGHUP, where there is one, starts the child again; connections wait
@@ -96,6 +105,7 @@ func Run(ctx context.Context, config Config) int {
 // A wrapper is what [Run] runs.
 type wrapper struct {
 	config  Config
+	key     protocol.Key
 	log     *slog.Logger
 	began   time.Time
 	rules   rules
@@ -105,6 +115,7 @@ type wrapper struct {
 
 	console, site socket
 
+	lock    *os.File // of the folder of records; nil: there is none
 	hup     <-chan os.Signal
 	release func()
 
@@ -117,6 +128,8 @@ type wrapper struct {
 func open(config Config, s starter) *wrapper {
 	w := &wrapper{config: config.complete(), began: time.Now(), starter: s}
 	w.log = w.config.Log
+	w.key = make(protocol.Key, protocol.KeySize)
+	_, _ = rand.Read(w.key) // never fails since Go 1.24
 	w.rules = standardRules(w.config.Limits.Scale)
 	w.journal = newJournal(record.In(config.Data), w.log)
 	w.manager = newNotifier()
@@ -135,22 +148,21 @@ func (c Config) complete() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.NewTextHandler(c.Stderr, nil))
 	}
-	if c.First == "" {
-		c.First = protocol.Normal
-	}
 	if c.Executable == "" {
-		c.Args = os.Args[1:]
 		path, err := os.Executable()
 		if err != nil {
 			path = os.Args[0]
 		}
 		c.Executable = path
 	}
+	if c.Args == nil {
+		c.Args = os.Args[1:]
+	}
 	l := &c.Limits
 	for _, d := range []struct {
 		value    *time.Duration
 		standard time.Duration
-	}{{&l.Beat, protocol.Beat}, {&l.Dump, 2 * time.Second}, {&l.Drain, 25 * time.Second}} {
+	}{{&l.Beat, protocol.Beat}, {&l.Dump, 2 * time.Second}, {&l.Drain, 25 * time.Second}, {&l.Probation, protocol.Probation}} {
 		if *d.value <= 0 {
 			*d.value = d.standard
 		}
@@ -163,10 +175,17 @@ func (c Config) complete() Config {
 
 // run starts child after child.
 func (w *wrapper) run(ctx context.Context) int {
+	if err := w.takeLock(); err != nil {
+		w.giveUp(err)
+		return 1
+	}
 	d := w.recall()
 	asked := d
-	for {
+	for first := true; ; first = false {
 		addressErr := w.bind()
+		if first {
+			addressErr = w.outwait(ctx, addressErr)
+		}
 		if consoleErr := w.console.err; consoleErr != nil && w.console.bound == "" {
 			w.giveUp(consoleErr)
 			return 1
@@ -174,8 +193,10 @@ func (w *wrapper) run(ctx context.Context) int {
 		d = asked
 		if reason := w.obstacle(addressErr); reason != "" {
 			d.mode, d.reason = protocol.Failsafe, reason
+		} else if asked.mode != protocol.Failsafe && w.config.Claimed != nil && !w.config.Claimed() {
+			d.mode, d.reason = protocol.Failsafe, "Nobody has set a password for this server yet."
 		}
-		e := w.live(ctx, d, asked.mode)
+		e := w.live(ctx, d, asked)
 		next, history := w.rules.next(w.history, e, asked.options)
 		w.history = history
 		if next.stop {
@@ -194,13 +215,49 @@ func (w *wrapper) run(ctx context.Context) int {
 	}
 }
 
+// takeLock keeps other wrappers from these records. Where the disk lets no lock
+// be made, none is needed: nothing can be written.
+func (w *wrapper) takeLock() error {
+	folder := record.In(w.config.Data).Path()
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil
+	}
+	f, err := os.OpenFile(filepath.Join(folder, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil
+	}
+	locked, err := tryLock(f)
+	if !locked && err == nil {
+		f.Close()
+		return &adviceError{fmt.Sprintf("another berth serves the data folder %s", w.config.Data), "stop that one first, or choose another folder: --data FOLDER", nil}
+	}
+	w.lock = f
+	return nil
+}
+
+// lockName is the file that is locked, in the folder of records.
+const lockName = "lock"
+
+// outwait tries to bind again for a while when an address is in use: the child
+// of a wrapper that was killed lets go of it soon.
+func (w *wrapper) outwait(ctx context.Context, addressErr error) error {
+	for end := time.Now().Add(protocol.OrphanLimit + 500*time.Millisecond); time.Now().Before(end) && ctx.Err() == nil; {
+		if !errors.Is(w.console.err, syscall.EADDRINUSE) && !errors.Is(w.site.err, syscall.EADDRINUSE) {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+		addressErr = w.bind()
+	}
+	return addressErr
+}
+
 // recall reads what the wrapper before left and decides how to begin.
 func (w *wrapper) recall() decision {
 	folder := record.In(w.config.Data)
 	b, err := folder.Boot()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return decision{mode: w.config.First}
+		return decision{mode: protocol.Normal}
 	case err != nil:
 		w.log.Warn("the boot record can't be read", "err", err)
 		return decision{mode: protocol.Failsafe, reason: "It is not known how the server ended, since its record can't be read: " + err.Error() + "."}
@@ -208,7 +265,7 @@ func (w *wrapper) recall() decision {
 	folder.Sweep()
 	w.history.lastGood = b.LastGood
 	d := first(b, attemptLimit)
-	w.boot = record.Boot{LastGood: b.LastGood, LastGoodAt: b.LastGoodAt}
+	w.boot = record.Boot{Mode: b.Mode, LastGood: b.LastGood, LastGoodAt: b.LastGoodAt}
 	if !d.fresh {
 		w.boot.Attempt = b.Attempt
 	}
@@ -233,7 +290,7 @@ func (w *wrapper) bind() error {
 	w.console.bind(a.Console)
 	w.site.bind(a.Site)
 	if w.site.err != nil && samePort(a.Site, w.console.bound) {
-		w.site.err = &socketError{fmt.Sprintf("site and console can't have the same port: the site needs %s, but there is the console", a.Site), "give one of them another port", w.site.err}
+		w.site.err = &adviceError{fmt.Sprintf("site and console can't have the same port: the site needs %s, but there is the console", a.Site), "give one of them another port", w.site.err}
 	}
 	return err
 }
@@ -260,7 +317,7 @@ func (w *wrapper) obstacle(addressErr error) string {
 			continue
 		}
 		reason := sentence(s.err.Error())
-		if e := (*socketError)(nil); errors.As(s.err, &e) {
+		if e := (*adviceError)(nil); errors.As(s.err, &e) {
 			reason += " " + sentence(e.hint)
 		}
 		return reason
@@ -271,7 +328,7 @@ func (w *wrapper) obstacle(addressErr error) string {
 // giveUp says why there is no console, and so no way to say it on a page.
 func (w *wrapper) giveUp(err error) {
 	fmt.Fprintf(w.config.Stderr, "berth: error: %v\n", err)
-	if e := (*socketError)(nil); errors.As(err, &e) {
+	if e := (*adviceError)(nil); errors.As(err, &e) {
 		fmt.Fprintf(w.config.Stderr, "berth: hint: %s\n", e.hint)
 	}
 }
@@ -314,6 +371,9 @@ func (w *wrapper) now() record.Time {
 func (w *wrapper) close() {
 	w.journal.close()
 	w.release()
+	if w.lock != nil {
+		w.lock.Close()
+	}
 	for _, s := range []*socket{&w.console, &w.site} {
 		if s.listener != nil {
 			s.listener.Close()

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/berth-host/berth/abi"
+	"github.com/berth-host/berth/abi/berth"
+	"github.com/berth-host/berth/abi/httpwasm"
 )
 
 func benchmarkPool(b *testing.B, isolation Isolation) *Pool {
@@ -76,6 +79,38 @@ func BenchmarkInstantiate(b *testing.B) {
 		if err := p.Do(b.Context(), nil, nothing); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A new instance of a bundled guest, whose code is in memory.
+func BenchmarkInstance(b *testing.B) {
+	e := newEngine(b, func(o *Options) { o.Dialects = []*abi.Dialect{httpwasm.Dialect, berth.Dialect} })
+	for _, name := range []string{"c", "go"} {
+		b.Run(name, func(b *testing.B) {
+			module, err := os.ReadFile(filepath.Join("..", "..", "modules", "hello-"+name, "hello.wasm"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			m, err := e.Load(b.Context(), string(digestOf(module)), func(context.Context) ([]byte, error) { return module, nil })
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer m.Release()
+			p, err := m.Pool(PoolConfig{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer p.Close(context.Background())
+			b.ReportAllocs()
+			for b.Loop() {
+				in, err := p.instantiate(b.Context(), nil, newBudget(b.Context(), &p.limits), nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				in.finish()
+				in.close()
+			}
+		})
 	}
 }
 

@@ -52,6 +52,7 @@ type Staged struct {
 	mounts   map[string]*mount // by ID; nil: removed
 	fresh    []*deployment
 	replaced []*deployment
+	held     []*gate // that are shut until the change ends
 }
 
 // Stage prepares a change while the site runs on as it is. Deployments with
@@ -165,6 +166,7 @@ func (st *Staged) deployment(m *mount, slot Slot, old *deployment, spec *Deploym
 		return old
 	}
 	d := &deployment{site: st.site, place: st.site.place(m.ID, m.route(), slot), id: spec.ID, spec: spec}
+	d.gated, d.epoch = slot == Production && storesData(spec), d.place.gate.now()
 	st.fresh = append(st.fresh, d)
 	return d
 }
@@ -225,6 +227,11 @@ func (st *Staged) changed(yield func(*mount) bool) {
 // which is closed after the last of them.
 func (st *Staged) Swap() {
 	s := st.site
+	for _, d := range st.fresh {
+		if slices.Contains(st.held, &d.place.gate) {
+			d.epoch++ // it stands there once the gate is open
+		}
+	}
 	for id, m := range st.mounts {
 		if m == nil {
 			delete(s.mounts, id)
@@ -235,11 +242,13 @@ func (st *Staged) Swap() {
 		}
 	}
 	s.replace(st.next, st.replaced)
+	st.release(true)
 	s.unlock()
 }
 
 // Discard gives up the change.
 func (st *Staged) Discard() {
+	st.release(false)
 	for _, d := range st.fresh {
 		d.close(context.Background()) // nobody was sent there
 	}

@@ -29,6 +29,8 @@ type deployment struct {
 	place *place
 	id    string
 	spec  *Deployment
+	gated bool   // its requests pass the gate of its place
+	epoch uint64 // of the gate, to which its data belongs
 
 	ready atomic.Pointer[chain] // nil until it is loaded
 

@@ -18,6 +18,7 @@ type place struct {
 	route atomic.Pointer[string] // host and path of the mount; "" for the whole site
 	log   ringLog
 	stats traffic.Counters
+	gate  gate
 	trap  atomic.Pointer[Trap] // the last one; nil: none yet
 }
 

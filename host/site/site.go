@@ -38,6 +38,8 @@ type Options struct {
 	// OnFailure is told of each failure that is a module's own fault. It is
 	// called on the way of a request and must not block.
 	OnFailure func(Failure)
+	// MigrationTime is how long one migration of data may take; 0: two minutes.
+	MigrationTime time.Duration
 	// OnLine is told of each line in the log of a slot. It must not block.
 	OnLine func(logs.Line)
 }

@@ -28,7 +28,8 @@ type visit struct {
 	mount      *mount      // nil until one is found
 	deployment *deployment // that answers; nil before
 	chain      *chain
-	redirects  int // local redirects so far
+	gate       *gate // that it has entered; nil: none
+	redirects  int   // local redirects so far
 	firstCall  call
 }
 
@@ -37,6 +38,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := visits.Get().(*visit)
 	v.begin(s, w, r)
 	defer func() {
+		v.enterGate(nil)
 		v.g.leave()
 		v.end(recover())
 		*v = visit{ids: v.ids}
@@ -153,12 +155,37 @@ func (v *visit) route(w http.ResponseWriter, r *http.Request) error {
 		writePage(w, r, http.StatusNotFound, v.id.text())
 		return nil
 	}
+	if d.gated && v.gate != &d.place.gate {
+		if stands, err := d.place.gate.enter(r.Context(), d.epoch); err != nil {
+			return v.unavailable(w, r, d, err)
+		} else if !stands {
+			v.renew()
+			return v.route(w, r)
+		}
+		v.enterGate(&d.place.gate)
+	}
 	c, err := d.open(r.Context())
 	if err != nil {
 		return v.unavailable(w, r, d, err)
 	}
 	v.deployment, v.chain = d, c
 	return v.pass(c.filters, w, r, (*visit).handle)
+}
+
+// enterGate notes the gate that the visit has entered, and leaves the one
+// before: a local redirect may lead to another mount.
+func (v *visit) enterGate(g *gate) {
+	if v.gate != nil {
+		v.gate.leave()
+	}
+	v.gate = g
+}
+
+// renew goes on in the present generation: what the visit was on its way to
+// has no data any more.
+func (v *visit) renew() {
+	v.g.leave()
+	v.g = v.site.enter()
 }
 
 // unavailable answers for a deployment that cannot be started.

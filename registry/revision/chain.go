@@ -215,9 +215,9 @@ func (c *Chain) Commit(ctx context.Context, base *Revision, e Edit) (*Revision, 
 		Number: r.Number, Parent: r.Parent, Time: r.Time, Who: r.Who, Why: r.Why,
 		Settings: r.settings, Mounts: r.mounts, Routes: r.routes, Packages: r.packages,
 	})
-	err = c.write(ctx, out,
+	err = c.write(ctx, out, append(d.with,
 		store.RefChange{Name: headRef, Want: at, Value: []byte(r.Hash.String())},
-		store.RefChange{Name: numberRef(r.Number), Value: []byte(r.Hash.String())})
+		store.RefChange{Name: numberRef(r.Number), Value: []byte(r.Hash.String())})...)
 	if errors.Is(err, store.ErrConflict) {
 		return nil, c.conflict(ctx, base)
 	}
@@ -263,7 +263,7 @@ func (c *Chain) write(ctx context.Context, out objects, moves ...store.RefChange
 // fitting returns how many of changes fit into one transaction beside moves
 // other ones, whose values are small.
 func fitting(changes []store.RefChange, moves int) int {
-	const room = 4 << 10 // for the moves
+	const room = 1 << 20 // for the moves
 	sum := 0
 	for i, change := range changes {
 		if sum += len(change.Value); i+moves >= store.MaxChanges || sum > store.MaxSwap-room {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/berth-host/berth/registry/store"
+	"github.com/berth-host/berth/registry/store/memory"
 )
 
 func TestEmptyChain(t *testing.T) {
@@ -398,5 +399,36 @@ func BenchmarkSetSlot(b *testing.B) {
 				commit(b, c, func(d *Draft) error { return d.SetSlot(id(5), Beta, foobar(fmt.Sprintf("v3.6.%d", i), "v2.1.3")) })
 			}
 		})
+	}
+}
+
+// TestWith moves a reference of somebody else together with the head.
+func TestWith(t *testing.T) {
+	s := memory.New()
+	c := New(s)
+	title := "One"
+	edit := func(want uint64) error {
+		head, err := c.Head(t.Context())
+		if err == nil {
+			_, err = c.Commit(t.Context(), head, Edit{"owner", "", func(d *Draft) error {
+				d.With(store.RefChange{Name: "data/x", Want: want, Value: []byte(title)})
+				return d.SetTitle(title)
+			}})
+		}
+		return err
+	}
+	if err := edit(0); err != nil {
+		t.Fatal(err)
+	}
+	ref, err := s.Ref(t.Context(), "data/x")
+	if err != nil || string(ref.Value) != "One" {
+		t.Errorf("%+v, %v", ref, err)
+	}
+	title = "Two"
+	if err := edit(0); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("the reference is at another revision: %v", err)
+	}
+	if head, err := c.Head(t.Context()); err != nil || head.Settings.Title != "One" || head.Number != 1 {
+		t.Errorf("%+v, %v", head, err)
 	}
 }

@@ -26,6 +26,8 @@ type Draft struct {
 	newMounts   map[string]*Mount
 	newRoutes   map[string]string
 	newPackages map[string]config.Values
+
+	with []store.RefChange // of others
 }
 
 func newDraft(ctx context.Context, refs store.Refs, base *Revision) *Draft {
@@ -39,6 +41,11 @@ func (d *Draft) reset(r *Revision) {
 	d.settings, d.mounts, d.routes, d.packages = r.Settings, r.mounts, r.routes, r.packages
 	d.newMounts, d.newRoutes, d.newPackages = map[string]*Mount{}, map[string]string{}, map[string]config.Values{}
 }
+
+// With makes references of others move together with the head: all or none. If
+// the edit changes nothing of the site, none does. All their values have at most
+// 1 MiB.
+func (d *Draft) With(changes ...store.RefChange) { d.with = append(d.with, changes...) }
 
 // Base returns the revision that the draft is based on.
 func (d *Draft) Base() *Revision { return d.base }

@@ -52,6 +52,9 @@ var (
 	// ErrPoisoned says that an earlier write could not be made durable, so
 	// this handle refuses to write until it is opened again.
 	ErrPoisoned = errors.New("an earlier write could not be made durable")
+	// ErrFull says that the disk has no room for a write, or takes none because
+	// it is read-only. Nothing was written; a later write may succeed.
+	ErrFull = errors.New("the disk takes no more")
 	// ErrNewer says that a store or backup has a form that this berth does not
 	// know yet.
 	ErrNewer = errors.New("written by a newer berth: use that version or a later one")

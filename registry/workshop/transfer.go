@@ -38,13 +38,13 @@ func (w *Workshop) Upload(ctx context.Context, pkg string, content []byte, whole
 	}
 	l, err := archive.OpenLoose(bytes.NewReader(content), int64(len(content)))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrUpload, err)
 	}
 	uploaded := tree{}
 	for _, p := range l.Files {
 		b, err := l.Read(p)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", ErrUpload, err)
 		}
 		if p == manifest.File {
 			b = named(b, pkg)

@@ -34,6 +34,8 @@ var (
 	ErrNoVersion = errors.New("no such version of the copy")
 	// ErrInvalid says that a request can't be fulfilled as it is.
 	ErrInvalid = errors.New("not possible")
+	// ErrUpload says that a zip cannot be taken.
+	ErrUpload = errors.New("the upload cannot be taken")
 	// ErrUnchanged says that there is nothing to save.
 	ErrUnchanged = errors.New("nothing was changed")
 	// ErrUnresolved says that a draft has conflicts.

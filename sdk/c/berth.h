@@ -102,4 +102,10 @@ static inline int64_t berth_get(const char *dependency, const char *path, void *
 #define BERTH_FILTER(function)                                                       \
   __attribute__((export_name("handle_request"))) uint64_t berth_handle_request(void) { return function() ? 1 : 0; }
 
+/* BERTH_MIGRATION makes a function int f(uint32_t from, uint32_t to) the
+ * migration: it brings what is stored from one data version to another, and
+ * returns 0, or anything else when that cannot be done: then nothing changes. */
+#define BERTH_MIGRATION(function) \
+  __attribute__((export_name("berth_migrate"))) int32_t berth_run_migration(uint32_t from, uint32_t to) { return function(from, to); }
+
 #endif

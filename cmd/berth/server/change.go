@@ -3,11 +3,10 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/host/site"
-	"github.com/berth-host/berth/registry/config"
 	"github.com/berth-host/berth/registry/revision"
 )
 
@@ -15,48 +14,77 @@ import (
 type affected struct {
 	mounts   []string // IDs
 	settings bool     // of the whole site
+	mayLose  bool     // the owner knows that going back loses data
 }
 
 // change makes an edit the site's newest revision and puts it to work. The
-// order is what makes it safe: the draft's deployments are built, started and
-// asked for health first; then the revision is committed; then the router is
-// swapped, which cannot fail. A failure before the swap leaves everything as
-// it was.
+// order is what makes it safe: data is migrated on a copy; the draft's
+// deployments are built, started and asked for health; then the revision is
+// committed; then the router is swapped, which cannot fail. A failure before
+// the swap leaves everything as it was.
 func (s *Server) change(ctx context.Context, why string, edit func(*revision.Draft) (affected, error)) (*revision.Revision, error) {
+	rev, _, err := s.changeData(ctx, why, edit)
+	return rev, err
+}
+
+// changeData is change, and tells what happened to data.
+func (s *Server) changeData(ctx context.Context, why string, edit func(*revision.Draft) (affected, error)) (*revision.Revision, []api.DataMove, error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 
+	if s.pinned != nil {
+		return nil, nil, errPinned(s.pinned)
+	}
 	base, err := s.chain.Head(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	settlement := s.newSettlement()
+	defer settlement.end(ctx)
 	var staged *site.Staged
 	rev, err := s.chain.Commit(ctx, base, revision.Edit{Who: console.Caller(ctx), Why: why, Apply: func(d *revision.Draft) error {
 		touched, err := edit(d)
 		if err != nil {
 			return err
 		}
-		change, err := s.draftChange(ctx, d, touched)
+		change, err := s.draftChange(ctx, d, touched, settlement)
+		if err == nil {
+			err = settlement.consent(touched.mayLose)
+		}
+		if err == nil {
+			err = settlement.run(ctx)
+		}
 		if err != nil {
 			return err
 		}
-		staged, err = s.site.Stage(ctx, change)
-		return err
+		if staged, err = s.site.Stage(ctx, change); err != nil {
+			return err
+		}
+		if err := settlement.finish(ctx, staged, touched.mayLose); err != nil {
+			return err
+		}
+		return settlement.write(ctx, d)
 	}})
 	if err != nil {
 		if staged != nil {
 			staged.Discard()
 		}
-		return nil, err
+		return nil, nil, err
+	}
+	if rev.Hash == base.Hash { // nothing differs, so nothing of data was written either
+		staged.Discard()
+		return rev, nil, nil
 	}
 	staged.Swap()
-	return rev, nil
+	s.servesAnother(rev)
+	return rev, apiMoves(settlement.moves), nil
 }
 
 // draftChange translates what an edit touched for the running site.
-func (s *Server) draftChange(ctx context.Context, d *revision.Draft, touched affected) (site.Change, error) {
+func (s *Server) draftChange(ctx context.Context, d *revision.Draft, touched affected, st *settlement) (site.Change, error) {
 	var change site.Change
 	translator := s.translator(d.Settings(), d.Package)
+	translator.settlement = st
 	if touched.settings {
 		settings, err := translator.settings(ctx)
 		if err != nil {
@@ -77,41 +105,10 @@ func (s *Server) draftChange(ctx context.Context, d *revision.Draft, touched aff
 		if err != nil {
 			return change, err
 		}
+		st.forgetBetas(m)
 		change.Put = append(change.Put, built)
 	}
 	return change, nil
-}
-
-// loadSite puts the newest revision to work when the server starts. Its
-// deployments are started when they are first asked for.
-func (s *Server) loadSite(ctx context.Context) error {
-	head, err := s.chain.Head(ctx)
-	if err != nil {
-		return err
-	}
-	packages, err := s.chain.Packages(ctx, head)
-	if err != nil {
-		return err
-	}
-	translator := s.translator(head.Settings, func(pkg string) (config.Values, error) { return packages[pkg], nil })
-	settings, err := translator.settings(ctx)
-	if err != nil {
-		return err
-	}
-	change := site.Change{Settings: &settings, Lazy: true}
-	for m, err := range s.chain.Mounts(ctx, head) {
-		if err != nil {
-			return err
-		}
-		built, err := translator.mount(ctx, m)
-		if err != nil {
-			// One mount that can't be built must not keep the others away.
-			s.log.Error("mount cannot be built", "mount", m.Route(), "error", err)
-			built = site.Mount{ID: m.ID, Host: m.Host, Path: m.Path, Disabled: fmt.Sprintf("it cannot be built: %v", err)}
-		}
-		change.Put = append(change.Put, built)
-	}
-	return s.site.Apply(ctx, change)
 }
 
 // usersOf returns the mounts in which a package takes part, or all when pkg is "".

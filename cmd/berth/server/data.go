@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"strings"
 
 	"github.com/berth-host/berth/abi/berth"
@@ -24,24 +25,11 @@ type keyValue interface {
 	List(ctx context.Context, prefix, after string, limit int) ([]store.Entry, error)
 }
 
-// dataNamespace names what a unit of a mount stores. The names of a mount's
-// namespaces begin with its ID, so that they can be found again.
-func (s *Server) dataNamespace(mount string, slot revision.Slot, unit string) data.Namespace {
-	return data.In(s.store.Data(), strings.Join([]string{"mount", mount, string(slot), unit}, "/"))
-}
-
-// slotData returns what a unit sees: production's own data, or for the beta a
-// view of it whose writes stay its own.
-func (s *Server) slotData(mount string, slot revision.Slot, unit string) keyValue {
-	production := s.dataNamespace(mount, revision.Production, unit)
-	if slot == revision.Production {
-		return production
-	}
-	return data.Over(production, s.dataNamespace(mount, revision.Beta, unit))
-}
-
 // siteData gives a unit its data in the words of the running site.
-type siteData struct{ keyValue }
+type siteData struct {
+	keyValue
+	spaces string // the namespaces behind it
+}
 
 func (d siteData) Get(ctx context.Context, key string) (berth.Entry, error) {
 	e, err := d.keyValue.Get(ctx, key)
@@ -99,7 +87,12 @@ func (s *Server) dataOf(ctx context.Context, mount, slotName, pkg string) (keyVa
 	if err != nil {
 		return nil, err
 	}
-	return s.slotData(mount, revision.Slot(slotName), units[0]), nil
+	known, _, err := s.mountData(ctx, mount)
+	if err != nil {
+		return nil, err
+	}
+	view, _ := s.storedView(mount, revision.Slot(slotName), units[0], known.unit(units[0]))
+	return view, nil
 }
 
 // dataUnits returns the names of a package's namespaces in a deployment: its
@@ -158,6 +151,8 @@ func (s *Server) getData(ctx context.Context, in api.DataRequest) (api.DataEntry
 }
 
 func (s *Server) putData(ctx context.Context, in api.DataWrite) (console.Nothing, error) {
+	s.dataWrites.RLock()
+	defer s.dataWrites.RUnlock()
 	kv, err := s.dataOf(ctx, in.Mount, in.Slot, in.Package)
 	if err != nil {
 		return console.Nothing{}, err
@@ -167,6 +162,8 @@ func (s *Server) putData(ctx context.Context, in api.DataWrite) (console.Nothing
 }
 
 func (s *Server) deleteData(ctx context.Context, in api.DataRequest) (console.Nothing, error) {
+	s.dataWrites.RLock()
+	defer s.dataWrites.RUnlock()
 	kv, err := s.dataOf(ctx, in.Mount, in.Slot, in.Package)
 	if err != nil {
 		return console.Nothing{}, err
@@ -174,26 +171,40 @@ func (s *Server) deleteData(ctx context.Context, in api.DataRequest) (console.No
 	return console.Nothing{}, kv.Delete(ctx, in.Key, store.AnyRevision)
 }
 
-// settleBetaData keeps or drops what the beta of a mount wrote.
+// settleBetaData keeps or drops what the beta of a mount wrote. What it wrote
+// in another data version than production's can only be dropped.
 func (s *Server) settleBetaData(ctx context.Context, in api.BetaData) (console.Nothing, error) {
-	names, err := s.store.Data().Namespaces(ctx, s.dataPrefix(in.Mount, revision.Beta))
+	s.dataWrites.RLock()
+	defer s.dataWrites.RUnlock()
+	known, _, err := s.mountData(ctx, in.Mount)
 	if err != nil {
 		return console.Nothing{}, err
 	}
+	prefix := "mount/" + in.Mount + "/"
+	names, err := s.store.Data().Namespaces(ctx, prefix+string(revision.Beta))
+	if err != nil {
+		return console.Nothing{}, err
+	}
+	var settle []func(context.Context) error
 	for _, name := range names {
-		unit := strings.TrimPrefix(name, s.dataPrefix(in.Mount, revision.Beta))
-		view := data.Over(s.dataNamespace(in.Mount, revision.Production, unit), s.dataNamespace(in.Mount, revision.Beta, unit))
-		settle := view.Drop
-		if in.Keep {
-			settle = view.Keep
+		space, unit, _ := strings.Cut(strings.TrimPrefix(name, prefix), "/")
+		now := known.unit(unit).Now
+		if in.Keep && space != betaSpace(now.Version) {
+			return console.Nothing{}, &console.Error{Status: http.StatusConflict, Code: "data_version",
+				Message: fmt.Sprintf("the beta wrote in another data version (%s) than production's, which is %d: that cannot be kept", space, now.Version),
+				Hint:    "promote the beta first, which brings production's data to its version, or drop what it wrote"}
 		}
-		if err := settle(ctx); err != nil {
+		view := data.Over(s.namespace(in.Mount, now.Space, unit), s.namespace(in.Mount, space, unit))
+		if in.Keep {
+			settle = append(settle, view.Keep)
+		} else {
+			settle = append(settle, view.Drop)
+		}
+	}
+	for _, f := range settle {
+		if err := f(ctx); err != nil {
 			return console.Nothing{}, err
 		}
 	}
 	return console.Nothing{}, nil
-}
-
-func (s *Server) dataPrefix(mount string, slot revision.Slot) string {
-	return strings.Join([]string{"mount", mount, string(slot), ""}, "/")
 }

@@ -30,6 +30,7 @@ var explanations = []struct {
 	hint   string
 }{
 	{store.ErrPoisoned, http.StatusServiceUnavailable, "store_failed", "the disk failed; restart the server once it works again"},
+	{store.ErrFull, http.StatusInsufficientStorage, "disk_full", "free some space on the disk of the data folder; berth goes on by itself"},
 	{store.ErrCorrupt, http.StatusInternalServerError, "store_damaged", "berth check tells what is damaged"},
 	{revision.ErrNoMount, http.StatusNotFound, "not_found", "berth mount lists what is mounted"},
 	{revision.ErrNoRevision, http.StatusNotFound, "not_found", "berth history lists the revisions"},
@@ -44,6 +45,7 @@ var explanations = []struct {
 	{workshop.ErrUnresolved, http.StatusConflict, "unresolved_conflicts", "edit these files until no marks are left, or take one side: berth edit COPY resolve FILE mine|theirs"},
 	{workshop.ErrUnchanged, http.StatusConflict, "unchanged", ""},
 	{workshop.ErrDirty, http.StatusConflict, "unsaved", "save them, or forget them too: berth copy --forget COPY --unsaved"},
+	{workshop.ErrUpload, http.StatusUnprocessableEntity, "bad_upload", "nothing was changed; upload a zip of a folder, or a package"},
 	{workshop.ErrInvalid, http.StatusBadRequest, "invalid", ""},
 	{store.ErrConflict, http.StatusConflict, "conflict", "look at the site as it is now, and try again"},
 	{store.ErrTooLarge, http.StatusRequestEntityTooLarge, "too_large", ""},
@@ -62,6 +64,9 @@ var explanations = []struct {
 	{index.ErrInvalid, http.StatusBadGateway, "bad_index", "only the publisher of the package can mend this"},
 	{name.ErrInvalid, http.StatusBadRequest, "bad_name", ""},
 	{resolve.ErrUnresolved, http.StatusUnprocessableEntity, "unresolved", "ask the author of the package that requires it"},
+	{site.ErrMigration, http.StatusUnprocessableEntity, "migration_failed", "nothing was changed; berth logs PATH shows what it said, with --slot beta if it was for the beta"},
+	{errNoMigration, http.StatusConflict, "data_version", "nothing was changed; ask the author of the package for a version that migrates, or mount it at another path, where it begins anew"},
+	{errDataBusy, http.StatusConflict, "data_busy", "nothing was changed; try again when there are fewer visitors, or berth disable PATH first"},
 	{errUnfit, http.StatusUnprocessableEntity, "unfit", ""},
 	{engine.ErrRefused, http.StatusUnprocessableEntity, "module_refused", ""},
 	{config.ErrInvalid, http.StatusBadRequest, "bad_config", ""},
@@ -87,6 +92,9 @@ func explain(err error) *console.Error {
 	}
 	if e := explainDraft(err); e != nil {
 		return e
+	}
+	if e := (*lossError)(nil); errors.As(err, &e) {
+		return &console.Error{Status: http.StatusConflict, Code: "data_loss", Message: e.Error(), Hint: "nothing was changed; if that is what you want, say it again with --lose-data"}
 	}
 	for _, known := range security {
 		if known(err) {

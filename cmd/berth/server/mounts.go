@@ -330,7 +330,7 @@ func (s *Server) setSlot(ctx context.Context, in api.SlotRequest) (api.Mount, er
 		if err := d.SetSlot(in.Mount, slot, *deployment); err != nil {
 			return affected{}, err
 		}
-		return affected{mounts: []string{in.Mount}}, setConfig(d, slotLevel(in.Mount, slot, &deployment.Unit), values)
+		return affected{mounts: []string{in.Mount}, mayLose: in.LoseData}, setConfig(d, slotLevel(in.Mount, slot, &deployment.Unit), values)
 	})
 	if err != nil {
 		return api.Mount{}, err

@@ -19,6 +19,7 @@ func (s *Server) revisionRoutes() []console.Route {
 	return []console.Route{
 		console.Action("GET", "/mounts/{mount}/promotion", console.ScopeRead, "What promoting the beta would change", s.showPromotion),
 		console.Action("POST", "/mounts/{mount}/promotion", console.ScopeDeploy, "Promote the beta to production", s.promote),
+		console.Action("GET", "/rollback", console.ScopeRead, "What going back would change", s.showRollback),
 		console.Action("POST", "/rollback", console.ScopeDeploy, "Go back: one mount or the whole site", s.rollback),
 		console.Action("GET", "/revisions", console.ScopeRead, "The history of the site, newest first", s.listRevisions),
 		console.Action("GET", "/diff", console.ScopeRead, "What differs between two revisions", s.diff),
@@ -67,7 +68,15 @@ func (s *Server) showPromotion(ctx context.Context, in api.MountRef) (api.Diff, 
 	if err != nil {
 		return api.Diff{}, err
 	}
-	return describeDiff(cmp.Or(diff.Text(), "nothing differs from production\n"), diff)
+	moves, text, err := s.preview(ctx, func(d *revision.Draft) (affected, error) {
+		return affected{mounts: []string{in.Mount}}, d.Promote(in.Mount)
+	})
+	if err != nil {
+		return api.Diff{}, err
+	}
+	described, err := describeDiff(cmp.Or(diff.Text(), "nothing differs from production\n")+text, diff)
+	described.Data = moves
+	return described, err
 }
 
 func describeDiff(text string, diff any) (api.Diff, error) {
@@ -77,25 +86,32 @@ func describeDiff(text string, diff any) (api.Diff, error) {
 
 func (s *Server) promote(ctx context.Context, in api.PromoteRequest) (api.Revision, error) {
 	why := cmp.Or(in.Why, "promote "+s.routeOf(ctx, in.Mount))
-	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
+	rev, moves, err := s.changeData(ctx, why, func(d *revision.Draft) (affected, error) {
 		if in.Revision != 0 && d.Base().Number != in.Revision {
 			return affected{}, &console.Error{Status: http.StatusConflict, Code: "conflict",
 				Message: fmt.Sprintf("the site changed since revision %d, which you looked at", in.Revision), Hint: "look at what would change now, and promote again"}
 		}
-		return affected{mounts: []string{in.Mount}}, d.Promote(in.Mount)
+		return affected{mounts: []string{in.Mount}, mayLose: in.LoseData}, d.Promote(in.Mount)
 	})
 	if err != nil {
 		return api.Revision{}, err
 	}
-	return describeRevision(rev), nil
+	return describeChange(rev, moves), nil
+}
+
+// describeChange is describeRevision with what happened to data.
+func describeChange(rev *revision.Revision, moves []api.DataMove) api.Revision {
+	described := describeRevision(rev)
+	described.Data = moves
+	return described
 }
 
 func (s *Server) rollback(ctx context.Context, in api.RollbackRequest) (api.Revision, error) {
-	head, err := s.chain.Head(ctx)
-	if err != nil {
-		return api.Revision{}, err
+	if in.Mount == "" && in.Revision != 0 && s.pinnedAs(in.Revision) {
+		rev, err := s.settle(ctx, cmp.Or(in.Why, fmt.Sprintf("stay at the last good revision, %d", in.Revision)))
+		return describeRevision(rev), err
 	}
-	target, err := s.rollbackTarget(ctx, head, in)
+	_, target, err := s.rollbackTarget(ctx, in)
 	if err != nil {
 		return api.Revision{}, err
 	}
@@ -104,40 +120,71 @@ func (s *Server) rollback(ctx context.Context, in api.RollbackRequest) (api.Revi
 		what = s.routeOf(ctx, in.Mount)
 	}
 	why := cmp.Or(in.Why, fmt.Sprintf("go back with %s to revision %d", what, target.Number))
-	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
-		if in.Mount != "" {
-			return affected{mounts: []string{in.Mount}}, d.Rollback(in.Mount, target)
-		}
-		d.RollbackSite(target)
-		return s.touchedSince(ctx, d.Base(), target)
-	})
+	rev, moves, err := s.changeData(ctx, why, s.rollbackEdit(ctx, in, target))
 	if err != nil {
 		return api.Revision{}, err
 	}
-	return describeRevision(rev), nil
+	return describeChange(rev, moves), nil
+}
+
+func (s *Server) rollbackEdit(ctx context.Context, in api.RollbackRequest, target *revision.Revision) func(*revision.Draft) (affected, error) {
+	return func(d *revision.Draft) (affected, error) {
+		if in.Mount != "" {
+			return affected{mounts: []string{in.Mount}, mayLose: in.LoseData}, d.Rollback(in.Mount, target)
+		}
+		d.RollbackSite(target)
+		touched, err := s.touchedSince(ctx, d.Base(), target)
+		touched.mayLose = in.LoseData
+		return touched, err
+	}
+}
+
+// showRollback tells what going back would change. For one mount it shows all
+// that differs between the revisions.
+func (s *Server) showRollback(ctx context.Context, in api.RollbackQuery) (api.Diff, error) {
+	request := api.RollbackRequest{Mount: in.Mount, Revision: in.Revision}
+	head, target, err := s.rollbackTarget(ctx, request)
+	if err != nil {
+		return api.Diff{}, err
+	}
+	diff, err := s.chain.Diff(ctx, head, target, s.catalog(ctx))
+	if err != nil {
+		return api.Diff{}, err
+	}
+	moves, text, err := s.preview(ctx, s.rollbackEdit(ctx, request, target))
+	if err != nil {
+		return api.Diff{}, err
+	}
+	described, err := describeDiff(fmt.Sprintf("back to revision %d\n", target.Number)+cmp.Or(diff.Text(), "nothing differs\n")+text, diff)
+	described.Data = moves
+	return described, err
 }
 
 // rollbackTarget is the revision asked for, or the newest in which the mount,
 // or the site, was different from now.
-func (s *Server) rollbackTarget(ctx context.Context, head *revision.Revision, in api.RollbackRequest) (*revision.Revision, error) {
+func (s *Server) rollbackTarget(ctx context.Context, in api.RollbackRequest) (head, target *revision.Revision, err error) {
+	if head, err = s.chain.Head(ctx); err != nil {
+		return nil, nil, err
+	}
 	if in.Revision != 0 {
-		return s.chain.At(ctx, in.Revision)
+		target, err = s.chain.At(ctx, in.Revision)
+		return head, target, err
 	}
 	for number := head.Number; number > 0; {
 		number--
 		rev, err := s.chain.At(ctx, number)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		changes, err := s.chain.Changes(ctx, rev, head)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if in.Mount == "" && !changes.Empty() || in.Mount != "" && contains(in.Mount, changes.Changed, changes.Removed) {
-			return rev, nil
+			return head, rev, nil
 		}
 	}
-	return nil, &console.Error{Status: http.StatusConflict, Code: "no_earlier", Message: "there is no earlier state to go back to", Hint: "berth history lists the revisions; berth unmount takes a mount away"}
+	return nil, nil, &console.Error{Status: http.StatusConflict, Code: "no_earlier", Message: "there is no earlier state to go back to", Hint: "berth history lists the revisions; berth unmount takes a mount away"}
 }
 
 func contains(id string, lists ...[]string) bool {

@@ -27,6 +27,7 @@ import (
 	"github.com/berth-host/berth/abi"
 	"github.com/berth-host/berth/abi/berth"
 	"github.com/berth-host/berth/abi/httpwasm"
+	"github.com/berth-host/berth/failsafe/protocol"
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/client"
 	"github.com/berth-host/berth/host/engine"
@@ -48,6 +49,12 @@ type Options struct {
 	// Compiler returns the command of the child process that compiles
 	// modules; see [engine.Options].
 	Compiler func(ctx context.Context) *exec.Cmd
+	// MigrationTime is as in [site.Options].
+	MigrationTime time.Duration
+	// Wrapper is the process that holds the sockets; nil: there is none.
+	Wrapper Wrapper
+	// Now is the wall clock; nil: the machine's.
+	Now func() time.Time
 }
 
 // A Server is one running server. Make one with [Open].
@@ -67,13 +74,15 @@ type Server struct {
 	console  *console.Console
 	jobs     *console.Jobs
 	watch    *watch
-	lines    *logs.Log // of everybody
-	audit    *audit.Log
-	run      string // tells runs of the server apart
+	running
+	lines *logs.Log // of everybody
+	audit *audit.Log
+	run   string // tells runs of the server apart
 
 	liveReaders atomic.Int32
 
-	changing sync.Mutex // one change to the site at a time
+	changing   sync.Mutex   // one change to the site at a time
+	dataWrites sync.RWMutex // read: the API writes data; write: data moves
 
 	localToken string // of the access file
 
@@ -87,7 +96,7 @@ type Server struct {
 // Open opens a server's data folder, which is made when it isn't there, loads
 // the site and binds its addresses. Nothing is answered before [Server.Run].
 func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err error) {
-	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36)}
+	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36), running: newRunning(opts)}
 	s.log = slog.New(logs.Handler(opts.Log.Handler(), s.lines))
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	defer func() {
@@ -96,6 +105,12 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 			s = nil
 		}
 	}()
+	if s.debugging() {
+		sampleWaiting()
+	}
+	if err := s.begin(ctx, protocol.PhaseStore); err != nil {
+		return s, err
+	}
 	if err := os.MkdirAll(startup.Data, 0o700); err != nil {
 		return s, err
 	}
@@ -107,7 +122,8 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err != nil {
 		return s, fmt.Errorf("data folder %s: %w", startup.Data, err)
 	}
-	s.store = opened
+	s.store, s.broken, s.breaks = opened, opened.Broken, opened.Breaks()
+	s.tellRestored(opened.Restored())
 	if err := s.openKeys(isNew); err != nil {
 		return s, err
 	}
@@ -125,6 +141,9 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
 		return s, err
 	}
+	if err := s.sweepAllData(ctx); err != nil { // of migrations that were cut off
+		return s, err
+	}
 	if s.audit, err = audit.Open(ctx, s.store.Data()); err != nil {
 		return s, err
 	}
@@ -134,9 +153,16 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
-	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog, OnFailure: s.watch.tell, OnLine: s.lines.Add})
+	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
+	}
+	s.leftOut.tell(s.notices)
+	if err := s.checkClock(ctx); err != nil {
+		return s, err
+	}
+	if err := s.begin(ctx, protocol.PhaseListen); err != nil {
+		return s, err
 	}
 	if err := s.listen(metrics); err != nil {
 		return s, err
@@ -194,18 +220,18 @@ func (s *Server) listen(metrics prometheus.Gatherer) error {
 	local, localText := console.NewToken(machineToken, console.ScopeAdmin, time.Now(), 0)
 	s.console = console.New(console.Options{
 		Log: s.log, Tokens: &tokens{s.store, local}, Metrics: metrics,
-		Ready: func() error { return nil }, Hosts: s.startup.ConsoleHosts, Explain: explain, Audit: s.writeAudit,
+		Ready: s.broken, Hosts: s.startup.ConsoleHosts, Explain: explain, Audit: s.writeAudit,
 	}, s.routes())
 	s.localToken = localText
 	var err error
-	if s.siteListener, err = net.Listen("tcp", s.startup.Site); err != nil {
+	if s.siteListener, err = s.socket(protocol.Site, s.startup.Site); err != nil {
 		return fmt.Errorf("the site cannot listen: %w", err)
 	}
-	if s.consoleListener, err = net.Listen("tcp", s.startup.Console); err != nil {
+	if s.consoleListener, err = s.socket(protocol.Console, s.startup.Console); err != nil {
 		return fmt.Errorf("the console cannot listen: %w", err)
 	}
 	s.siteListener = listen.Wrap(s.siteListener)
-	s.siteServer = newHTTPServer(s.site, s.log)
+	s.siteServer = newHTTPServer(s.singly(s.site), s.log)
 	s.consoleServer = newHTTPServer(s.console, s.log)
 	s.consoleServer.WriteTimeout = 0 // backups and followed logs take as long as they take
 	return nil
@@ -235,7 +261,11 @@ func (s *Server) routes() []console.Route {
 		s.trafficRoutes(),
 		s.logRoutes(),
 		s.auditRoutes(),
+		s.backupRoutes(),
 		s.systemRoutes(),
+		s.restartRoutes(),
+		s.debugRoutes(),
+		s.crashRoutes(),
 	} {
 		all = append(all, part...)
 	}
@@ -282,21 +312,32 @@ func listenerURL(l net.Listener) string {
 const shutdownTime = 20 * time.Second
 
 // Run answers requests until ctx ends, then lets those that run finish, and
-// closes the server.
+// closes the server. The error is a [*Restart] when the owner asked for
+// another start, and one that wraps [store.ErrPoisoned] when the disk failed.
 func (s *Server) Run(ctx context.Context) error {
 	var background sync.WaitGroup
-	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
-	background.Go(func() { s.watch.run(watching, s.giveUp) })
-	background.Go(func() { s.site.Record(watching) })
-	failed := make(chan error, 2)
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	background.Go(func() { s.watch.run(serving, s.giveUp) })
+	background.Go(func() { s.look(serving) })
+	background.Go(func() { s.site.Record(serving) })
+	failed := make(chan error, 3)
 	go func() { failed <- s.siteServer.Serve(s.siteListener) }()
 	go func() { failed <- s.consoleServer.Serve(s.consoleListener) }()
+	background.Go(func() {
+		if err := s.serveProven(serving); err != nil {
+			failed <- err
+		}
+	})
 	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
+	case r := <-s.restart:
+		err = r
+	case <-s.breaks:
+		err = s.broken()
 	}
-	stopWatching()
+	stop()
 	background.Wait()
 	return errors.Join(err, s.close())
 }

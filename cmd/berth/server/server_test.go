@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
@@ -38,7 +39,8 @@ func TestMain(m *testing.M) {
 
 func testOptions(log io.Writer) Options {
 	return Options{
-		Log: slog.New(slog.NewTextHandler(log, nil)),
+		MigrationTime: 2 * time.Second,
+		Log:           slog.New(slog.NewTextHandler(log, nil)),
 		Compiler: func(ctx context.Context) *exec.Cmd {
 			cmd := exec.CommandContext(ctx, os.Args[0])
 			cmd.Env = append(os.Environ(), envCompile+"=1")
@@ -58,6 +60,7 @@ type fixture struct {
 	owner  *client.Client
 	*upstream
 	logs *lockedBuffer
+	stop func()
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -67,20 +70,26 @@ func newFixture(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- f.server.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("the server ended with: %v", err)
-		}
-	})
+	f.run()
+	t.Cleanup(func() { f.stop() })
 	f.site, f.access = f.server.SiteURL(), accessTo(t, f.data)
 	f.owner = client.New(f.access)
 	f.call("PATCH", "/settings", f.upstream.settings(), nil)
 	f.call("PATCH", "/site", map[string]any{"open": true}, nil)
 	return f
+}
+
+// run lets the server answer, until stop.
+func (f *fixture) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- f.server.Run(ctx) }()
+	f.stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			f.Errorf("the server ended with: %v", err)
+		}
+	}
 }
 
 // accessTo reads how the server in a data folder is reached.

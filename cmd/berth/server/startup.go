@@ -43,7 +43,7 @@ func LoadStartup(file, data string) (Startup, error) {
 		return s, nil
 	}
 	if err != nil {
-		return s, fmt.Errorf("startup file: %w", err)
+		return s, err
 	}
 	err = parseStartup(file, b, &s)
 	return s, err

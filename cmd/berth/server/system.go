@@ -25,8 +25,6 @@ func (s *Server) systemRoutes() []console.Route {
 		console.Action("GET", "/tokens", console.ScopeAdmin, "API tokens", s.listTokens),
 		console.Action("POST", "/tokens", console.ScopeAdmin, "Make an API token; its text is shown once", s.newToken),
 		console.Action("DELETE", "/tokens/{id}", console.ScopeAdmin, "Revoke an API token", s.revokeToken),
-		console.Stream("GET", "/backup", console.ScopeAdmin, "Everything the server remembers, as a tar stream", "application/x-tar", s.backup).Audited(),
-		console.Action("POST", "/check", console.ScopeAdmin, "Read everything stored and report damage", s.check),
 	}
 }
 
@@ -148,21 +146,4 @@ func (s *Server) revokeToken(ctx context.Context, in api.JobRequest) (console.No
 	}
 	_, err = s.store.SwapRefs(ctx, store.RefChange{Name: ref.Name, Want: ref.Revision})
 	return console.Nothing{}, err
-}
-
-func (s *Server) backup(w http.ResponseWriter, r *http.Request, _ console.Nothing) error {
-	w.Header().Set("Content-Disposition", `attachment; filename="berth-backup.tar"`)
-	if err := s.store.Backup(r.Context(), w); err != nil {
-		s.log.Error("backup failed", "error", err)
-		panic(http.ErrAbortHandler) // a backup that ends early must not look whole
-	}
-	return nil
-}
-
-func (s *Server) check(ctx context.Context, _ console.Nothing) (api.Check, error) {
-	found := api.Check{Damages: []api.Damage{}}
-	for d := range s.store.Check(ctx) {
-		found.Damages = append(found.Damages, api.Damage{Subject: d.Subject, Problem: d.Err.Error()})
-	}
-	return found, nil
 }

@@ -24,10 +24,12 @@ type translator struct {
 	server       *Server
 	site         revision.Settings
 	packageLevel func(pkg string) (config.Values, error)
+	settlement   *settlement          // of a change; nil: data is where it was left
+	known        map[string]mountData // by mount, as far as it was looked up
 }
 
 func (s *Server) translator(settings revision.Settings, packageLevel func(string) (config.Values, error)) *translator {
-	return &translator{server: s, site: settings, packageLevel: packageLevel}
+	return &translator{server: s, site: settings, packageLevel: packageLevel, known: map[string]mountData{}}
 }
 
 func (t *translator) settings(ctx context.Context) (site.Settings, error) {
@@ -146,7 +148,7 @@ func (g *graph) build(ctx context.Context, id name.ID, namespace string, r role)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", id, err)
 	}
-	parts := []string{id.String(), node.H1, namespace, string(unit.Config), fmt.Sprint(unit.Data != nil, unit.Fetch, unit.Limits, r)}
+	parts := []string{id.String(), node.H1, namespace, string(unit.Config), spacesOf(unit), fmt.Sprint(unit.Fetch, unit.Limits, r)}
 	for _, alias := range sortedKeys(node.Edges) {
 		edge := node.Edges[alias]
 		child, err := g.server.edgeData(ctx, id, alias, edge)
@@ -185,6 +187,14 @@ func (s *Server) edgeData(ctx context.Context, caller name.ID, alias string, edg
 	return from + ":" + alias + ":" + to, err
 }
 
+// spacesOf names the data of a unit, "" when it has none.
+func spacesOf(unit *site.Unit) string {
+	if d, ok := unit.Data.(siteData); ok {
+		return d.spaces
+	}
+	return ""
+}
+
 // single builds a unit without its dependencies.
 func (g *graph) single(ctx context.Context, id name.ID, namespace string, r role) (*site.Unit, error) {
 	pkg, err := g.server.packages.open(ctx, id)
@@ -211,12 +221,38 @@ func (g *graph) single(ctx context.Context, id name.ID, namespace string, r role
 	}
 	granted := g.unit.Grants[id.Package]
 	if granted.Data && g.mount != nil {
-		unit.Data = siteData{g.server.slotData(g.mount.ID, g.slot, namespace)}
+		if unit.Data, err = g.data(ctx, namespace, pkg, unit); err != nil {
+			return nil, err
+		}
 	}
 	for _, fetch := range granted.Fetch {
 		unit.Fetch = append(unit.Fetch, fetch.Host)
 	}
 	return unit, nil
+}
+
+// data returns what a unit sees of what it has stored.
+func (g *graph) data(ctx context.Context, namespace string, pkg *openPackage, unit *site.Unit) (siteData, error) {
+	if g.settlement != nil {
+		view, spaces, err := g.settlement.view(ctx, g.mount, g.slot, namespace, pkg, unit)
+		return siteData{view, spaces}, err
+	}
+	known, ok := g.known[g.mount.ID]
+	if !ok {
+		var err error
+		if known, _, err = g.server.mountData(ctx, g.mount.ID); err != nil {
+			return siteData{}, err
+		}
+		g.known[g.mount.ID] = known
+	}
+	stored, ok := known[namespace]
+	if !ok {
+		stored = known.unit(namespace) // nothing was ever said of it: it is as the code wants it
+	} else if stored, ok = stored.at(g.slot, pkg.manifest.Data.Version); !ok {
+		return siteData{}, fmt.Errorf("%w: it is of version %d, and version %d is wanted", errNoMigration, stored.Now.Version, pkg.manifest.Data.Version)
+	}
+	view, spaces := g.server.storedView(g.mount.ID, g.slot, namespace, stored)
+	return siteData{view, spaces}, nil
 }
 
 func (g *graph) code(unit *site.Unit, pkg *openPackage, h *manifest.Handler) error {

@@ -111,6 +111,10 @@ func (w *watch) sweep(now time.Time) {
 func (s *Server) giveUp(ctx context.Context, f site.Failure, why string) {
 	ctx, cancel := context.WithTimeout(console.WithCaller(ctx, watcher), disableTime)
 	defer cancel()
+	if s.isPinned() {
+		s.giveUpPinned(ctx, f, why)
+		return
+	}
 	_, err := s.change(ctx, "disable what fails: "+why, func(d *revision.Draft) (affected, error) {
 		m, err := d.Mount(f.Mount)
 		if err != nil {
@@ -134,6 +138,25 @@ func (s *Server) giveUp(ctx context.Context, f site.Failure, why string) {
 	default:
 		s.log.Error("a module that fails cannot be disabled", "mount", f.Mount, "slot", f.Slot, "error", err)
 	}
+}
+
+// giveUpPinned disables a mount of the last good revision, which is served but
+// can't be changed: for this start only.
+func (s *Server) giveUpPinned(ctx context.Context, f site.Failure, why string) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if s.pinned == nil {
+		return
+	}
+	m, err := s.chain.Mount(ctx, s.pinned, f.Mount)
+	if err == nil {
+		err = s.site.Apply(ctx, site.Change{Put: []site.Mount{{ID: m.ID, Host: m.Host, Path: m.Path, Disabled: why}}})
+	}
+	if err != nil {
+		s.log.Error("a module that fails cannot be disabled", "mount", f.Mount, "slot", f.Slot, "error", err)
+		return
+	}
+	s.log.Error("a module was disabled until the next start", "mount", f.Mount, "slot", f.Slot, "why", why)
 }
 
 // holds reports whether a package, with version, takes part in d; "" stands for

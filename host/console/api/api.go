@@ -139,11 +139,12 @@ type MountRequest struct {
 
 // SlotRequest puts another package, filters or nothing into a slot.
 type SlotRequest struct {
-	Mount   string   `json:"-" path:"mount"`
-	Slot    string   `json:"-" path:"slot"`
-	Package string   `json:"package" audit:"show"`           // package or package@version
-	Filters []string `json:"filters,omitempty" audit:"show"` // package@version each, in the order in which requests pass them
-	Grants  []string `json:"grants,omitempty" audit:"show"`
+	Mount    string   `json:"-" path:"mount"`
+	Slot     string   `json:"-" path:"slot"`
+	Package  string   `json:"package" audit:"show"`            // package or package@version
+	Filters  []string `json:"filters,omitempty" audit:"show"`  // package@version each, in the order in which requests pass them
+	LoseData bool     `json:"loseData,omitempty" audit:"show"` // as in [PromoteRequest]
+	Grants   []string `json:"grants,omitempty" audit:"show"`
 	// Set and Secrets are as in [MountRequest]. Without a package they
 	// configure the one that stands there.
 	Set     map[string]json.RawMessage `json:"set,omitempty" audit:"keys"`
@@ -193,6 +194,7 @@ type Grant struct {
 type PromoteRequest struct {
 	Mount    string `json:"-" path:"mount"`
 	Revision uint64 `json:"revision,omitempty" audit:"show"` // head revision that the owner looked at; 0: whatever it is
+	LoseData bool   `json:"loseData,omitempty" audit:"show"` // the owner knows that going back across a data version loses data
 	Why      string `json:"why,omitempty" audit:"show"`
 }
 
@@ -200,7 +202,27 @@ type PromoteRequest struct {
 type RollbackRequest struct {
 	Mount    string `json:"mount,omitempty" audit:"show"`    // ID; "" for the whole site
 	Revision uint64 `json:"revision,omitempty" audit:"show"` // 0: the state before the last change
+	LoseData bool   `json:"loseData,omitempty" audit:"show"` // as in [PromoteRequest]
 	Why      string `json:"why,omitempty" audit:"show"`
+}
+
+// RollbackQuery asks what a rollback would change; see [RollbackRequest].
+type RollbackQuery struct {
+	Mount    string `query:"mount"`
+	Revision uint64 `query:"revision"`
+}
+
+// DataMove is stored data that gets another version.
+type DataMove struct {
+	Mount   string    `json:"mount"` // host and path
+	Slot    string    `json:"slot"`
+	Package string    `json:"package"`
+	From    int       `json:"from"`
+	To      int       `json:"to"`
+	Kind    string    `json:"kind"`           // migrate: a copy is brought to the new version; restore: back to the snapshot
+	Keys    int       `json:"keys,omitempty"` // that are migrated
+	Lost    int       `json:"lost,omitempty"` // keys written since the snapshot, which a restoration gives up
+	Since   time.Time `json:"since,omitzero"` // when the snapshot was made, of a restoration
 }
 
 // Revision is one entry of the site's history.
@@ -211,6 +233,8 @@ type Revision struct {
 	Who    string    `json:"who"`
 	Why    string    `json:"why"`
 	Head   bool      `json:"head,omitempty"`
+	// Data is what happened to stored data, in the answer to a promotion or a rollback.
+	Data []DataMove `json:"data,omitempty"`
 }
 
 // Page asks for a part of a list.
@@ -229,6 +253,7 @@ type DiffRequest struct {
 type Diff struct {
 	Text string          `json:"text"`
 	Diff json.RawMessage `json:"diff"`
+	Data []DataMove      `json:"data,omitempty"` // what would happen to stored data
 }
 
 // ConfigRequest asks for the configuration of a mount's slot, of an installed
@@ -337,17 +362,6 @@ type TokenRequest struct {
 	Name  string `json:"name" audit:"show"`
 	Scope string `json:"scope" audit:"show"`
 	Days  int    `json:"days" audit:"show"` // until it expires; 0: never
-}
-
-// Check is what a check of the store found.
-type Check struct {
-	Damages []Damage `json:"damages"`
-}
-
-// Damage is one thing that is damaged.
-type Damage struct {
-	Subject string `json:"subject"`
-	Problem string `json:"problem"`
 }
 
 // JobRequest asks for a job once its version is above After.

@@ -4,8 +4,8 @@ import "time"
 
 // CopyRequest copies an installed package under a name of the site's own.
 type CopyRequest struct {
-	Package string `json:"package"`        // package or package@version
-	Name    string `json:"name,omitempty"` // last part of the copy's name; "": that of the package's
+	Package string `json:"package" audit:"show"`        // package or package@version
+	Name    string `json:"name,omitempty" audit:"show"` // last part of the copy's name; "": that of the package's
 }
 
 // CopyRef names a copy.
@@ -15,8 +15,8 @@ type CopyRef struct {
 
 // CopyRemoval forgets a copy and its draft. Its versions stay installed.
 type CopyRemoval struct {
-	Package string `query:"package"`
-	Unsaved bool   `query:"unsaved"` // even if the draft has changes that were never saved
+	Package string `query:"package" audit:"show"`
+	Unsaved bool   `query:"unsaved" audit:"show"` // even if the draft has changes that were never saved
 }
 
 // Copy is a package that its owner edits, with the state of its draft: its
@@ -112,8 +112,8 @@ type FileRef struct {
 
 // FileChange names a file of a draft that is to be written or deleted.
 type FileChange struct {
-	Package string `query:"package"`
-	Path    string `query:"path"`
+	Package string `query:"package" audit:"show"`
+	Path    string `query:"path" audit:"show"`
 	Base    string `query:"base"` // hash of what is replaced; "": the file must not be there
 }
 
@@ -133,23 +133,23 @@ type EditConflict struct {
 
 // RenameRequest moves a file of a draft, or a folder with all that is in it.
 type RenameRequest struct {
-	Package string `json:"package"`
-	From    string `json:"from"`
-	To      string `json:"to"`
+	Package string `json:"package" audit:"show"`
+	From    string `json:"from" audit:"show"`
+	To      string `json:"to" audit:"show"`
 	Base    string `json:"base,omitempty"` // of a file: its hash
 }
 
 // ResolveRequest decides a conflict by taking one side whole.
 type ResolveRequest struct {
-	Package string `json:"package"`
-	Path    string `json:"path"`
-	Take    string `json:"take"` // mine or theirs
+	Package string `json:"package" audit:"show"`
+	Path    string `json:"path" audit:"show"`
+	Take    string `json:"take" audit:"show"` // mine or theirs
 }
 
 // MergeRequest brings a version of the original into a draft.
 type MergeRequest struct {
-	Package string `json:"package"`
-	Version string `json:"version"`
+	Package string `json:"package" audit:"show"`
+	Version string `json:"version" audit:"show"`
 }
 
 // Merged tells what a merge did.
@@ -162,13 +162,13 @@ type Merged struct {
 
 // DiscardRequest brings a draft back.
 type DiscardRequest struct {
-	Package string `json:"package"`
-	Version string `json:"version"` // of the copy; "original", or "draft" for what it was before it was last changed as a whole
+	Package string `json:"package" audit:"show"`
+	Version string `json:"version" audit:"show"` // of the copy; "original", or "draft" for what it was before it was last changed as a whole
 }
 
 // SaveRequest makes a version of a draft.
 type SaveRequest struct {
-	Package string `json:"package"`
+	Package string `json:"package" audit:"show"`
 	Note    string `json:"note,omitempty"`
 }
 
@@ -189,10 +189,10 @@ type CopyVersion struct {
 // TryRequest puts a version of a copy into the beta slot of the path where its
 // original stands, with that one's configuration, permissions and data.
 type TryRequest struct {
-	Package string `json:"package"`
-	Version string `json:"version,omitempty"` // "": the newest
-	Mount   string `json:"mount,omitempty"`   // ID; "": the one where the original stands, if that is one
-	Why     string `json:"why,omitempty"`
+	Package string `json:"package" audit:"show"`
+	Version string `json:"version,omitempty" audit:"show"` // "": the newest
+	Mount   string `json:"mount,omitempty" audit:"show"`   // ID; "": the one where the original stands, if that is one
+	Why     string `json:"why,omitempty" audit:"show"`
 }
 
 // Uploaded tells what an upload did to a draft.
@@ -203,8 +203,8 @@ type Uploaded struct {
 
 // UploadParams of a zip for a draft.
 type UploadParams struct {
-	Package string `query:"package"`
-	Whole   bool   `query:"whole"` // the zip replaces all files, not only those with the same paths
+	Package string `query:"package" audit:"show"`
+	Whole   bool   `query:"whole" audit:"show"` // the zip replaces all files, not only those with the same paths
 }
 
 // FilesDiffRequest compares the files of two versions of packages.

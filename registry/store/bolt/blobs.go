@@ -25,6 +25,9 @@ func (s *Store) blobPath(h store.Hash) string { return filepath.Join(s.dir, blob
 // PutBlob implements [store.Blobs].
 func (s *Store) PutBlob(ctx context.Context, r io.Reader) (store.Hash, int64, error) {
 	h, n, err := s.putBlob(ctx, r)
+	if err != nil && noRoom(err) {
+		err = fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
 	if err != nil {
 		return store.Hash{}, 0, fmt.Errorf("storing a blob: %w", err)
 	}

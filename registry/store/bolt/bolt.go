@@ -6,6 +6,8 @@
 //	registry.lock        locked by the process that has the folder
 //	blobs/1f/1f3a…       one file for each blob
 //	blobs/tmp/           files that are being written; emptied by Open
+//	restore-staged/      a backup that the next Open puts in place; see [Stage]
+//	before-restore-…/    what one has replaced
 //
 // The package promises that what was acknowledged is on disk, and that
 // damaged files give errors: no call panics, hangs or returns bytes that are
@@ -54,8 +56,10 @@ type Store struct {
 	changed broadcast
 	deletes sync.RWMutex // held for reading while a backup needs every blob
 
+	restored string // see Restored
 	calls    calls
 	poisoned atomic.Pointer[error] // why no more writes are accepted
+	breaks   chan struct{}         // closed then
 }
 
 var _ store.Store = (*Store)(nil)
@@ -72,11 +76,11 @@ func Open(dir string) (*Store, error) {
 }
 
 func open(dir string) (_ *Store, err error) {
-	s := &Store{dir: dir}
+	s := &Store{dir: dir, breaks: make(chan struct{})}
 	s.queue.init()
 	s.changed.init()
 	s.calls.init()
-	if err := s.makeFolders(); err != nil {
+	if err := makeFolder(dir); err != nil {
 		return nil, err
 	}
 	if s.lock, err = lockFile(filepath.Join(dir, lockName)); err != nil {
@@ -87,6 +91,12 @@ func open(dir string) (_ *Store, err error) {
 			s.release()
 		}
 	}()
+	if err := s.takeStaged(); err != nil {
+		return nil, err
+	}
+	if err := s.makeFolders(); err != nil {
+		return nil, err
+	}
 	if err := s.emptyTemporary(); err != nil {
 		return nil, err
 	}
@@ -187,11 +197,26 @@ func (s *Store) view(ctx context.Context, f func(tx *bbolt.Tx) error) error {
 	})
 }
 
+// Breaks is closed when the store takes no more writes: see [Store.Broken].
+func (s *Store) Breaks() <-chan struct{} { return s.breaks }
+
+// Broken returns why the store takes no more writes until it is opened again,
+// an error that wraps [store.ErrPoisoned]; nil when it takes them.
+func (s *Store) Broken() error { return s.checkPoison() }
+
 // poison makes the store refuse writes from now on: after a failed fsync the
 // system may have dropped what was to be written, and a second one would
 // succeed all the same. It returns the error for whoever wrote.
+//
+// A write for which there was no room does not poison: it failed before
+// anything was synced, so that nothing is in doubt.
 func (s *Store) poison(err error) error {
-	s.poisoned.CompareAndSwap(nil, &err)
+	if noRoom(err) {
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
+	if s.poisoned.CompareAndSwap(nil, &err) && s.breaks != nil {
+		close(s.breaks)
+	}
 	return s.checkPoison()
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"path/filepath"
 
 	"go.etcd.io/bbolt"
 
@@ -19,7 +20,9 @@ const maxDamages = 1000
 // check began, and then all blobs.
 func (s *Store) Check(ctx context.Context) iter.Seq[store.Damage] {
 	return func(yield func(store.Damage) bool) {
+		progress := newCheckProgress(ctx, s)
 		found, err := s.checkRecords(ctx)
+		progress.add(progress.database)
 		for _, d := range found {
 			if !yield(d) {
 				return
@@ -35,6 +38,7 @@ func (s *Store) Check(ctx context.Context) iter.Seq[store.Damage] {
 			subject := blobsName
 			if err == nil {
 				subject, err = "blob "+h.String(), s.checkBlob(ctx, h)
+				progress.add(s.blobSize(h))
 			}
 			if ctx.Err() != nil {
 				return
@@ -44,6 +48,42 @@ func (s *Store) Check(ctx context.Context) iter.Seq[store.Damage] {
 			}
 		}
 	}
+}
+
+// checkProgress tells how far a check has come.
+type checkProgress struct {
+	tell                  func(done, total int64)
+	done, total, database int64 // bytes
+}
+
+func newCheckProgress(ctx context.Context, s *Store) *checkProgress {
+	p := &checkProgress{tell: store.Progress(ctx)}
+	if info, err := os.Stat(filepath.Join(s.dir, databaseName)); err == nil {
+		p.database = info.Size()
+	}
+	p.total = p.database
+	for h, err := range s.ListBlobs(ctx) {
+		if err != nil {
+			break // the check itself tells
+		}
+		p.total += s.blobSize(h)
+	}
+	p.add(0)
+	return p
+}
+
+func (p *checkProgress) add(bytes int64) {
+	p.done += bytes
+	p.tell(min(p.done, p.total), p.total)
+}
+
+// blobSize is 0 for a blob that is not there any more.
+func (s *Store) blobSize(h store.Hash) int64 {
+	info, err := os.Stat(s.blobPath(h))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
 }
 
 func (s *Store) checkBlob(ctx context.Context, h store.Hash) error {

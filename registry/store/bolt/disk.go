@@ -3,9 +3,11 @@ package bolt
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 	"time"
 )
 
@@ -26,6 +28,17 @@ const (
 	stepCommit     = "commit"    // before anything of it is on disk
 	stepCommitted  = "committed" // after all of it is, as when the last fsync fails
 )
+
+// noRoom reports whether a write, and not a sync, failed because the disk is
+// full or read-only. bbolt syncs its pages before the one that makes them
+// count, and both by a bare system call: an error with an operation and a name
+// is that of a write.
+func noRoom(err error) bool {
+	var write *fs.PathError
+	var rename *os.LinkError
+	return (errors.As(err, &write) && write.Op != "sync" || errors.As(err, &rename)) &&
+		(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EROFS))
+}
 
 func (s *Store) allow(step string) error {
 	if s.fault == nil {

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+)
+
+// ticks is how often the kernel counts processor time, in a second (USER_HZ).
+const ticks = 100
+
+// cpuTime is the processor time that the process has used, to 10 ms.
+func (p *process) cpuTime() (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	// The name of the program, in parentheses, may hold spaces (proc(5)).
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	var sum time.Duration
+	for _, at := range []int{11, 12} { // utime and stime
+		n, err := strconv.Atoi(string(fields[at]))
+		if err != nil {
+			return 0, err
+		}
+		sum += time.Duration(n) * time.Second / ticks
+	}
+	return sum, nil
+}
+
+// resident is how much memory the process occupies, in bytes.
+func (p *process) resident() (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	pages, err := strconv.Atoi(string(bytes.Fields(text)[1]))
+	return float64(pages * os.Getpagesize()), err
+}

@@ -1,0 +1,48 @@
+package server
+
+import (
+	"context"
+	"net"
+	"strconv"
+
+	"github.com/berth-host/berth/failsafe/protocol"
+)
+
+// A Wrapper is the process that holds the sockets of a server, watches it and
+// starts it again, as the server sees it. [*protocol.Child] is one; the zero
+// value of that stands for none. Its methods may be called at once.
+type Wrapper interface {
+	Wrapped() bool
+	Start() protocol.Start
+	Listener(name string) net.Listener // nil: bind one
+	Phase(protocol.Report)
+	Heartbeat(ctx context.Context, probe func(context.Context) error)
+	Beat()
+	Good()
+	Degraded(modules ...string)
+}
+
+// begin says what the start does next. It is also where a start ends that was
+// cancelled meanwhile.
+func (s *Server) begin(ctx context.Context, phase protocol.Phase) error {
+	return s.report(ctx, protocol.Report{Phase: phase})
+}
+
+func (s *Server) report(ctx context.Context, r protocol.Report) error {
+	s.wrapper.Phase(r)
+	return context.Cause(ctx)
+}
+
+// reportRevision names the revision that is being started. Its number is what
+// the wrapper remembers as the last good one.
+func (s *Server) reportRevision(ctx context.Context, number uint64) error {
+	return s.report(ctx, protocol.Report{Phase: protocol.PhasePlan, Revision: strconv.FormatUint(number, 10)})
+}
+
+// socket returns the listener that the wrapper handed down, or a new one.
+func (s *Server) socket(name, address string) (net.Listener, error) {
+	if l := s.wrapper.Listener(name); l != nil {
+		return l, nil
+	}
+	return net.Listen("tcp", address)
+}
