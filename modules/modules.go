@@ -16,3 +16,10 @@ var FS embed.FS
 
 // Examples are the folders of the packages that the demo publishes.
 var Examples = []string{"baz/v2.1.0", "baz/v2.1.3", "baz/v2.5.1", "foobar", "frundle"}
+
+// Shelf are the folders of the packages that an owner is offered to begin with;
+// ShelfParts are those on which they depend.
+var (
+	Shelf      = []string{"foobar", "frundle", "hello-go"}
+	ShelfParts = []string{"baz/v2.1.0", "baz/v2.1.3", "baz/v2.5.1"}
+)

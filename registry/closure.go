@@ -19,6 +19,9 @@ import (
 
 // dependencies resolves the root and fetches what is missing.
 func (in *run) dependencies(ctx context.Context, root *Record) (*resolve.Lock, error) {
+	if in.offline {
+		return in.dependenciesAtHand(ctx, root)
+	}
 	lock, err := solve(resolve.Input{Root: root.version()}, func(pkg string) (*index.Index, error) {
 		idx, err := in.lookup(ctx, pkg)
 		if err == nil {

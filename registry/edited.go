@@ -49,8 +49,10 @@ func (r *Registry) InstallEdited(ctx context.Context, e Edition, progress func(P
 		return nil, fmt.Errorf("%s: %w", a.ID, ErrInstalled)
 	}
 	root.DataOf = e.DataOf
-	review, err := in.reviewInstalled(ctx, root)
+	in.offline = true
+	review, err := in.review(ctx)
 	if errors.Is(err, ErrNotInstalled) || errors.Is(err, resolve.ErrUnresolved) {
+		in.offline = false
 		review, err = in.review(ctx)
 	}
 	if err != nil {
@@ -62,20 +64,6 @@ func (r *Registry) InstallEdited(ctx context.Context, e Edition, progress func(P
 		return nil, err
 	}
 	return &installed.Root, nil
-}
-
-// reviewInstalled is review without the network.
-func (in *run) reviewInstalled(ctx context.Context, root *Record) (*Review, error) {
-	lock, err := in.lockInstalled(ctx, root, nil, true)
-	if err != nil {
-		return nil, err
-	}
-	for _, node := range lock.Nodes {
-		if _, err := in.record(ctx, node.ID); err != nil {
-			return nil, err
-		}
-	}
-	return &Review{Root: *root, Lock: lock, New: []Record{*root}, run: in}, nil
 }
 
 // Known reports whether anything was ever remembered of a package.

@@ -135,7 +135,8 @@ type run struct {
 	indexes  map[string]*found   // looked up in this run
 	size     int64               // bytes of fresh
 
-	with func(ctx context.Context) ([]store.RefChange, error) // what else is to change; may be nil
+	with    func(ctx context.Context) ([]store.RefChange, error) // what else is to change; may be nil
+	offline bool                                                 // the network must not be asked
 }
 
 func (r *Registry) newRun(progress func(Progress)) *run {

@@ -77,6 +77,9 @@ The site is running:
   %[1]s/        Foobar 3.5 on Baz 2.1.3
   %[1]s/news    nothing yet: Frundle stands in the beta slot
 
+The console, where you look after it in a browser:
+  %[3]s
+
 What to try next, in another terminal (export BERTH_DATA=%[2]s):
   berth beta /news        a link that shows you the beta view
   berth promote /news     what would change, and then: production
@@ -87,7 +90,7 @@ What to try next, in another terminal (export BERTH_DATA=%[2]s):
 
 Where the berth command isn't installed: go run ./cmd/berth promote /news
 Ctrl-C ends the demo and removes its data.
-`, s.SiteURL(), data)
+`, s.SiteURL(), data, s.ClaimURL())
 	return <-ended
 }
 

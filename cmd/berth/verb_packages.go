@@ -212,8 +212,18 @@ func setupJobs(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 				return err
 			}
 			return c.printJob(job)
+		case len(args) == 2 && args[0] == "again":
+			var job console.Job
+			err := cl.Call(ctx, http.MethodPost, "/jobs/"+args[1]+"/again", nil, nil, &job)
+			if err == nil {
+				job, err = c.followJob(ctx, cl, job)
+			}
+			if err != nil {
+				return err
+			}
+			return c.printJob(job)
 		}
-		return &usageError{message: "expected nothing, ID, or cancel ID"}
+		return &usageError{message: "expected nothing, ID, cancel ID or again ID"}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/berth-host/berth/cmd/berth/service"
+	"github.com/berth-host/berth/failsafe/helper"
 	"github.com/berth-host/berth/failsafe/password"
 	"github.com/berth-host/berth/failsafe/protocol"
 	"github.com/berth-host/berth/failsafe/wrapper"
@@ -21,8 +22,11 @@ var serverVerbs = []verb{
 	{name: "restore", args: "[FILE]", group: groupServer, summary: "make a data folder from a backup, or hand one to the running server",
 		help:  "--data names the new folder. Put secret.key there too, which no backup holds.\nWith --running, the server of --data checks the backup and puts it in place when it is started again; what it\nremembered before is kept in a folder beside. --running alone shows what is laid ready and what is kept.",
 		setup: setupRestore},
+	{name: "doctor", group: groupServer, summary: "look at everything a server needs, and say what is wrong",
+		help: "It changes nothing. The store is opened only while no server runs.", setup: setupDoctor},
 	{name: "version", group: groupServer, summary: "print the version", noData: true, setup: setupVersion},
 	{name: childVerb, hidden: true, noJSON: true, summary: "what berth serve starts: the server, or the failsafe pages", setup: setupServeChild},
+	{name: helper.Verb, args: "REPAIR [ARGUMENT]", hidden: true, noJSON: true, summary: "what failsafe mode starts: one repair", setup: setupRepair},
 	{name: compileVerb, hidden: true, noJSON: true, noData: true, summary: "compile a module from standard input", setup: setupCompile},
 }
 

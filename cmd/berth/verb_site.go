@@ -69,7 +69,8 @@ var siteVerbs = []verb{
 	{name: "top", group: groupSite, summary: "show requests, instances and memory of each slot",
 		help:  "Counts begin when the server started. --since shows errors and latencies of some time instead, a day at most;\nlatencies are in milliseconds.",
 		setup: setupTop},
-	{name: "jobs", args: "[ID | cancel ID]", group: groupSite, summary: "list long actions, watch one again, or cancel one", setup: setupJobs},
+	{name: "bench", args: "PATH", group: groupSite, onMount: true, summary: "load a mount for some seconds and show where the time goes", help: benchHelp, setup: setupBench},
+	{name: "jobs", args: "[ID | cancel ID | again ID]", group: groupSite, summary: "list long actions, watch, cancel or repeat one", setup: setupJobs},
 	{name: "settings", group: groupSite, summary: "show or change where packages may come from", setup: setupSettings},
 	{name: "tokens", args: "[new NAME | revoke ID]", group: groupSite, summary: "list, make and revoke API tokens",
 		help:  "A token with the scope read looks at the site, one with deploy changes it, and one with admin does everything.",
@@ -116,8 +117,19 @@ func (c *cli) onMount(do func(context.Context, *client.Client, api.Mount) error)
 }
 
 func (c *cli) table(w io.Writer, header string, rows func(row func(cells ...any))) {
+	c.columns(w, func(row func(cells ...any)) {
+		var head []any
+		for name := range strings.FieldsSeq(header) {
+			head = append(head, name)
+		}
+		row(head...)
+		rows(row)
+	})
+}
+
+// columns prints rows with their cells below each other.
+func (c *cli) columns(w io.Writer, rows func(row func(cells ...any))) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, strings.ReplaceAll(header, " ", "\t"))
 	rows(func(cells ...any) {
 		for i, cell := range cells {
 			if i > 0 {

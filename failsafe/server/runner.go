@@ -29,6 +29,9 @@ const (
 // errBusy is the error of a second job while one runs.
 var errBusy = errors.New("another repair is running: wait for it, or cancel it")
 
+// errLocked is the error of a helper that can't have the store.
+var errLocked = errors.New("another process has the store open: most likely another berth that still runs: stop that one first")
+
 // A runner runs one helper at a time. What counts as running is a process
 // that lives: nothing on the disk says so, and so nothing there can block it.
 type runner struct {
@@ -140,7 +143,7 @@ func (r *runner) run(ctx context.Context, limits helper.Limits, args []string, s
 	case ctx.Err() != nil:
 		return stderr, &helperError{"It was cancelled.", -1}
 	case errors.As(err, &exit) && exit.ExitCode() == helper.ExitLocked:
-		return stderr, &helperError{"Another process has the store open: most likely another berth that still runs. Stop that one first.", helper.ExitLocked}
+		return stderr, &helperError{capital(errLocked.Error()), helper.ExitLocked}
 	case errors.As(err, &exit) && exit.ExitCode() == helper.ExitFailed:
 		return stderr, &helperError{firstLine(strings.TrimPrefix(stderr, "berth: error: ")), helper.ExitFailed}
 	case errors.As(err, &exit):

@@ -162,4 +162,9 @@ func withRemote(next http.Handler) http.Handler {
 	})
 }
 
-func howOf(context.Context) string { return "token" }
+func howOf(ctx context.Context) string {
+	if p := PrincipalOf(ctx); p != nil && p.Session != nil {
+		return "session"
+	}
+	return "token"
+}

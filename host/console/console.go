@@ -25,9 +25,10 @@ const Prefix = "/api/v1"
 
 // Options of a [Console].
 type Options struct {
-	Log     *slog.Logger
-	Tokens  Tokens              // who may call the API
-	Metrics prometheus.Gatherer // answers /metrics
+	Log      *slog.Logger
+	Tokens   Tokens              // who may call the API
+	Sessions *Sessions           // owners' browsers; nil: none
+	Metrics  prometheus.Gatherer // answers /metrics
 	// Ready reports why the server can't serve the site yet; nil: it can.
 	Ready func() error
 	// Hosts are the names and addresses under which the console may be
@@ -45,26 +46,52 @@ type Options struct {
 type Console struct {
 	opts    Options
 	routes  []Route
+	mux     *http.ServeMux // the routes, without what guards a request from outside
+	pages   Pages          // nil: none
 	handler http.Handler
+}
+
+// Pages are what an owner sees in a browser: they answer what no route does.
+type Pages interface {
+	http.Handler
+	// Fail answers a request for a page with an error.
+	Fail(w http.ResponseWriter, r *http.Request, e *Error)
 }
 
 // New returns a console with the given routes and its own. A route without a
 // scope is a mistake of whoever wrote it: New panics.
 func New(opts Options, routes []Route) *Console {
 	c := &Console{opts: opts, routes: slices.Concat(routes, ownRoutes())}
-	mux := http.NewServeMux()
+	c.mux = http.NewServeMux()
 	for _, r := range c.routes {
 		if r.Scope != ScopeAnybody && !r.Scope.Valid() {
 			panic("BUG: " + r.Pattern() + " does not say who may ask for it")
 		}
-		mux.Handle(r.Pattern(), c.authenticate(r.Scope, c.audit(r, c.serve(r))))
+		c.mux.Handle(r.Pattern(), c.authorize(r, c.audit(r, c.serve(r))))
 	}
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	c.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if c.pages != nil && !isAPI(r.URL.Path) {
+			c.pages.ServeHTTP(w, r)
+			return
+		}
 		c.fail(w, r, &Error{Status: http.StatusNotFound, Code: "not_found", Message: "there is no " + r.Method + " " + r.URL.Path,
 			Hint: "GET " + Prefix + "/openapi.json lists what there is"})
 	})
-	c.handler = withRemote(c.recoverPanics(c.checkHost(http.NewCrossOriginProtection().Handler(secureHeaders(mux)))))
+	sameOrigin := http.NewCrossOriginProtection()
+	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c.fail(w, r, &Error{Status: http.StatusForbidden, Code: "cross_origin", Message: "cross-origin request: a page elsewhere tried to do this here",
+			Hint: "if it was you, open the console and do it there"})
+	}))
+	c.handler = withRemote(withRequestID(secureHeaders(c.recoverPanics(c.checkHost(sameOrigin.Handler(c.mux))))))
 	return c
+}
+
+// ServePages lets p answer what no route does. It is called before the first request.
+func (c *Console) ServePages(p Pages) { c.pages = p }
+
+// isAPI reports whether a path is for programs, which read JSON.
+func isAPI(path string) bool {
+	return strings.HasPrefix(path, "/api/") || slices.Contains([]string{"/healthz", "/readyz", "/metrics"}, path)
 }
 
 // Routes lists everything that the console answers.
@@ -155,7 +182,7 @@ func (c *Console) recoverPanics(next http.Handler) http.Handler {
 			if v == http.ErrAbortHandler {
 				panic(v)
 			}
-			c.opts.Log.Error("console panicked", "method", r.Method, "path", r.URL.Path, "panic", v, "stack", string(debug.Stack()))
+			c.opts.Log.Error("console panicked", "method", r.Method, "path", r.URL.Path, "request", RequestID(r.Context()), "panic", v, "stack", string(debug.Stack()))
 			c.fail(w, r, &Error{Status: http.StatusInternalServerError, Code: "internal", Message: "internal error"})
 		}()
 		next.ServeHTTP(w, r)

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -230,6 +232,85 @@ func TestJobs(t *testing.T) {
 		}
 	}
 	if n := len(jobs.List()); n != KeptJobs {
+		t.Errorf("%d jobs are kept, want %d", n, KeptJobs)
+	}
+}
+
+// memoryJobs keeps jobs as a store does.
+type memoryJobs struct {
+	mu   sync.Mutex
+	jobs map[string]Job
+}
+
+func (m *memoryJobs) Put(job Job) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.jobs[job.ID] = job
+	return nil
+}
+
+func (m *memoryJobs) Delete(id string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.jobs, id)
+	return nil
+}
+
+func (m *memoryJobs) List() (list []Job, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, job := range m.jobs {
+		list = append(list, job)
+	}
+	return list, nil
+}
+
+// TestJobsAreKept restarts a server whose jobs run: one with a stop, one that
+// is killed.
+func TestJobsAreKept(t *testing.T) {
+	kept := &memoryJobs{jobs: map[string]Job{}}
+	open := func() *Jobs {
+		jobs := NewJobs(func(error) *Error { return nil })
+		if err := jobs.Restore(kept, slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		return jobs
+	}
+	endless := func(ctx context.Context, _ func(Progress)) (any, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	first := open()
+	done := first.Start("install", "a", "me", func(context.Context, func(Progress)) (any, error) { return 7, nil })
+	if _, err := first.Wait(t.Context(), done.ID, done.Version); err != nil {
+		t.Fatal(err)
+	}
+	killed := first.StartAgainable("install", "b", "me", endless)
+	atKill := &memoryJobs{jobs: maps.Clone(kept.jobs)}
+	first.Close()
+	if job := kept.jobs[killed.ID]; job.State != JobInterrupted || job.Error.Hint == "" {
+		t.Errorf("stopped: %+v", job)
+	}
+	kept = atKill
+	second := open()
+	defer second.Close()
+	list := second.List()
+	if len(list) != 2 || list[0].ID != killed.ID || list[0].State != JobInterrupted || list[0].Ended.IsZero() || list[0].Error.Code != "interrupted" || !list[0].Again {
+		t.Fatalf("%+v", list)
+	}
+	if list[1].State != JobDone || string(list[1].Result) != "7" {
+		t.Errorf("%+v", list[1])
+	}
+	if kept.jobs[killed.ID].State != JobInterrupted {
+		t.Error("what was interrupted is not kept as such")
+	}
+	for range KeptJobs + 10 {
+		job := second.Start("noop", "", "me", func(context.Context, func(Progress)) (any, error) { return nil, nil })
+		if _, err := second.Wait(t.Context(), job.ID, job.Version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(kept.jobs); n != KeptJobs {
 		t.Errorf("%d jobs are kept, want %d", n, KeptJobs)
 	}
 }

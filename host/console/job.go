@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,8 @@ const (
 	JobDone      JobState = "done"
 	JobFailed    JobState = "failed"
 	JobCancelled JobState = "cancelled"
+	// JobInterrupted is a job that a stop or a crash of the server cut off.
+	JobInterrupted JobState = "interrupted"
 )
 
 // A Job is a long action as its watchers see it. It belongs to the server: a
@@ -40,6 +43,16 @@ type Job struct {
 	Result   json.RawMessage `json:"result,omitempty"` // of a job that is done
 	Error    *Error          `json:"error,omitempty"`  // of a job that failed
 	Version  uint64          `json:"version"`          // raised by every change
+	// Again says that the job can be started again as it was, when it has ended.
+	Again bool `json:"again,omitempty"`
+}
+
+// A JobStore keeps jobs beyond the life of a server. A job is put when it
+// starts, and again when it ends.
+type JobStore interface {
+	Put(Job) error
+	Delete(id string) error
+	List() ([]Job, error) // in any order
 }
 
 // Progress says what a job is at.
@@ -53,9 +66,13 @@ type Progress struct {
 // Jobs runs long actions. Make one with [NewJobs].
 type Jobs struct {
 	explain func(error) *Error
+	store   JobStore // nil: they are forgotten with the server
+	log     *slog.Logger
 	ctx     context.Context
 	stop    context.CancelFunc
 	running sync.WaitGroup
+
+	events *Events // nil: nobody is told
 
 	mu   sync.Mutex
 	jobs []*runningJob // oldest first
@@ -65,6 +82,34 @@ type runningJob struct {
 	Job
 	cancel  context.CancelFunc
 	changed chan struct{} // closed and replaced by every change
+	told    time.Time     // when watchers last heard of it
+	telling bool          // they will, soon
+}
+
+// Tell lets every change of a job be told to watchers, as the event "job". It
+// is called before the first job starts.
+func (j *Jobs) Tell(events *Events) { j.events = events }
+
+// tell tells watchers of a change, soon: progress may come a thousand times a
+// second. It is called with the lock held.
+func (j *Jobs) tell(job *runningJob) {
+	if j.events == nil || job.telling {
+		return
+	}
+	if since := time.Since(job.told); since < jobEventPause && job.State == JobRunning {
+		job.telling = true
+		time.AfterFunc(jobEventPause-since, func() {
+			j.mu.Lock()
+			defer j.mu.Unlock()
+			job.telling = false
+			j.tell(job)
+		})
+		return
+	}
+	job.told = time.Now()
+	said := job.Job
+	said.Result = nil // may be large; GET /jobs/{id} has it
+	j.events.Publish("job", said)
 }
 
 // NewJobs returns an empty list of jobs. explain turns an error into what an
@@ -73,6 +118,48 @@ type runningJob struct {
 func NewJobs(explain func(error) *Error) *Jobs {
 	ctx, stop := context.WithCancel(context.Background())
 	return &Jobs{explain: explain, ctx: ctx, stop: stop}
+}
+
+// Restore brings back the jobs of earlier lives of the server, and keeps those
+// to come. What ran when the server ended was interrupted. It is called before
+// any job starts.
+func (j *Jobs) Restore(s JobStore, log *slog.Logger) error {
+	kept, err := s.List()
+	if err != nil {
+		return err
+	}
+	j.store, j.log = s, log
+	slices.SortFunc(kept, func(a, b Job) int { return a.Started.Compare(b.Started) })
+	for _, job := range kept {
+		ran := job.State == JobRunning
+		if ran {
+			job.State, job.Ended, job.Error = JobInterrupted, time.Now().UTC(), interrupted(job)
+			job.Version++
+		}
+		j.jobs = append(j.jobs, &runningJob{Job: job, cancel: func() {}, changed: make(chan struct{})})
+		if ran {
+			j.keep(job)
+		}
+	}
+	return nil
+}
+
+func interrupted(job Job) *Error {
+	e := &Error{Code: "interrupted", Message: "interrupted by a restart of the server; nothing was half done"}
+	if job.Again {
+		e.Hint = "start it again: berth jobs again " + job.ID
+	}
+	return e
+}
+
+// keep writes a job to the store. A job goes on though it cannot be kept.
+func (j *Jobs) keep(job Job) {
+	if j.store == nil {
+		return
+	}
+	if err := j.store.Put(job); err != nil {
+		j.log.Error("a job is not remembered", "job", job.ID, "kind", job.Kind, "error", err)
+	}
 }
 
 // Close cancels all jobs and waits for them.
@@ -84,16 +171,27 @@ func (j *Jobs) Close() {
 // Start runs do in the background and returns its job. The context given to
 // do ends when the job is cancelled, not when the caller of Start goes away.
 func (j *Jobs) Start(kind, subject, who string, do func(ctx context.Context, progress func(Progress)) (any, error)) Job {
+	return j.start(Job{Kind: kind, Subject: subject, Who: who}, do)
+}
+
+// StartAgainable is Start for a job of which kind and subject say all: it can
+// be started again.
+func (j *Jobs) StartAgainable(kind, subject, who string, do func(ctx context.Context, progress func(Progress)) (any, error)) Job {
+	return j.start(Job{Kind: kind, Subject: subject, Who: who, Again: true}, do)
+}
+
+func (j *Jobs) start(begin Job, do func(ctx context.Context, progress func(Progress)) (any, error)) Job {
 	ctx, cancel := context.WithCancel(j.ctx)
-	job := &runningJob{
-		Job:    Job{ID: uuid.NewString(), Kind: kind, Subject: subject, Who: who, State: JobRunning, Started: time.Now().UTC(), Version: 1},
-		cancel: cancel, changed: make(chan struct{}),
-	}
+	begin.ID, begin.State, begin.Started, begin.Version = uuid.NewString(), JobRunning, time.Now().UTC(), 1
+	job := &runningJob{Job: begin, cancel: cancel, changed: make(chan struct{})}
 	j.mu.Lock()
 	j.jobs = append(j.jobs, job)
-	j.forgetOld()
+	forgotten := j.forgetOld()
+	j.tell(job)
 	started := job.Job
 	j.mu.Unlock()
+	j.keep(started)
+	j.forget(forgotten)
 
 	j.running.Go(func() {
 		defer cancel()
@@ -109,13 +207,19 @@ func (j *Jobs) Start(kind, subject, who string, do func(ctx context.Context, pro
 				job.Progress = p
 			})
 		})
-		j.change(job, func() { j.finish(job, ctx, result, err) })
+		j.mu.Lock()
+		ended := job.Job
+		j.mu.Unlock()
+		j.finish(&ended, ctx, result, err)
+		ended.Version++
+		j.keep(ended) // first: what somebody has seen ended stays so
+		j.change(job, func() { ended.Version, job.Job = job.Version, ended })
 	})
 	return started
 }
 
-// finish is called with the lock held.
-func (j *Jobs) finish(job *runningJob, ctx context.Context, result any, err error) {
+// finish writes how a job ended.
+func (j *Jobs) finish(job *Job, ctx context.Context, result any, err error) {
 	job.Ended = time.Now().UTC()
 	if err == nil {
 		job.Result, err = json.Marshal(result)
@@ -123,6 +227,8 @@ func (j *Jobs) finish(job *runningJob, ctx context.Context, result any, err erro
 	switch {
 	case err == nil:
 		job.State = JobDone
+	case errors.Is(err, context.Canceled) && j.ctx.Err() != nil:
+		job.State, job.Error = JobInterrupted, interrupted(*job)
 	case errors.Is(err, context.Canceled) && ctx.Err() != nil:
 		job.State = JobCancelled
 		job.Error = &Error{Code: "cancelled", Message: "cancelled; nothing was changed"}
@@ -141,16 +247,31 @@ func (j *Jobs) change(job *runningJob, f func()) {
 	job.Version++
 	close(job.changed)
 	job.changed = make(chan struct{})
+	j.tell(job)
 }
 
-// forgetOld drops the oldest finished jobs above [KeptJobs].
-func (j *Jobs) forgetOld() {
+// forgetOld drops the oldest finished jobs above [KeptJobs], and returns their
+// IDs.
+func (j *Jobs) forgetOld() (forgotten []string) {
 	for i := 0; len(j.jobs) > KeptJobs && i < len(j.jobs); {
 		if j.jobs[i].State == JobRunning {
 			i++
 			continue
 		}
+		forgotten = append(forgotten, j.jobs[i].ID)
 		j.jobs = slices.Delete(j.jobs, i, i+1)
+	}
+	return forgotten
+}
+
+func (j *Jobs) forget(ids []string) {
+	if j.store == nil {
+		return
+	}
+	for _, id := range ids {
+		if err := j.store.Delete(id); err != nil {
+			j.log.Error("an old job is not forgotten", "job", id, "error", err)
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ type Route struct {
 	Summary string // one line for the OpenAPI document
 
 	audited   auditing
+	confirmed bool         // a session must have shown the password not long ago
 	atRoot    bool         // Path is not below Prefix
 	in        reflect.Type // parameters, and the fields of a JSON body
 	out       reflect.Type // what JSON answers; nil: anything of the media type
@@ -33,6 +34,14 @@ type Route struct {
 
 // Pattern is where the route is, as [http.ServeMux] writes it.
 func (r Route) Pattern() string { return r.Method + " " + r.path() }
+
+// Confirmed returns the route as one for which an owner in a browser must have
+// given the password within [FreshTime]: what would let somebody who finds the
+// browser open stay in, or take everything along.
+func (r Route) Confirmed() Route {
+	r.confirmed = true
+	return r
+}
 
 func (r Route) path() string {
 	if r.atRoot {
@@ -115,16 +124,22 @@ func (c *Console) serve(route Route) http.Handler {
 		if err == nil {
 			return
 		}
-		var e *Error
-		if !errors.As(err, &e) {
-			e = c.opts.Explain(err)
-		}
-		if e == nil {
-			c.opts.Log.Error("action failed", "method", r.Method, "path", r.URL.Path, "error", err)
-			e = &Error{Status: http.StatusInternalServerError, Code: "internal", Message: "internal error", Hint: "the server's log says more"}
-		}
-		c.fail(w, r, e)
+		c.fail(w, r, c.Explain(r, err))
 	})
+}
+
+// Explain turns an error into what the caller may read. One that has no
+// explanation is logged with the request's ID.
+func (c *Console) Explain(r *http.Request, err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if e = c.opts.Explain(err); e != nil {
+		return e
+	}
+	c.opts.Log.Error("action failed", "method", r.Method, "path", r.URL.Path, "request", RequestID(r.Context()), "error", err)
+	return &Error{Status: http.StatusInternalServerError, Code: "internal", Message: "internal error", Hint: "the server's log says more"}
 }
 
 // An Error is what a caller of the API reads when an action fails.
@@ -141,6 +156,10 @@ func (e *Error) Error() string { return e.Message }
 
 func (c *Console) fail(w http.ResponseWriter, r *http.Request, e *Error) {
 	noteFailure(r.Context(), e)
+	if c.pages != nil && !isAPI(r.URL.Path) {
+		c.pages.Fail(w, r, e)
+		return
+	}
 	if err := writeJSON(w, e.Status, struct {
 		Error *Error `json:"error"`
 	}{e}); err != nil {

@@ -74,47 +74,8 @@ func parseToken(text string) (id string, secret []byte, ok bool) {
 	return id, secret, found && found2 && err == nil && len(id) == 16 && len(secret) == 32
 }
 
-// A caller is who made a request.
-type callerKey struct{}
-
-// Caller returns the name of the token by which ctx's request was made.
-func Caller(ctx context.Context) string {
-	name, _ := ctx.Value(callerKey{}).(string)
-	return name
-}
-
-// WithCaller returns a context whose [Caller] is name, for what the server does
-// by itself.
-func WithCaller(ctx context.Context, name string) context.Context {
-	return context.WithValue(ctx, callerKey{}, name)
-}
-
-// authenticate lets requests pass whose token allows scope.
-func (c *Console) authenticate(scope Scope, next http.Handler) http.Handler {
-	if scope == ScopeAnybody {
-		return next
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, e := c.token(r)
-		if e == nil && !token.Scope.includes(scope) {
-			e = &Error{Status: http.StatusForbidden, Code: "forbidden",
-				Message: "token " + token.Name + " has scope " + string(token.Scope) + "; this action needs " + string(scope),
-				Hint:    "make a token with the scope it needs: berth tokens new --scope " + string(scope)}
-		}
-		if e != nil {
-			if e.Status == http.StatusUnauthorized {
-				w.Header().Set("WWW-Authenticate", `Bearer realm="berth"`)
-			}
-			c.fail(w, r, e)
-			return
-		}
-		next.ServeHTTP(w, r.WithContext(WithCaller(r.Context(), token.Name)))
-	})
-}
-
 func (c *Console) token(r *http.Request) (*Token, *Error) {
-	denied := &Error{Status: http.StatusUnauthorized, Code: "unauthorized", Message: "a valid token is needed",
-		Hint: "send Authorization: Bearer <token>; the token of this machine is in the data folder"}
+	denied := errNoPrincipal
 	text, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		return nil, denied

@@ -16,8 +16,9 @@ type Traffic struct {
 	Host     string
 	Path     string
 	Slot     Slot
-	Package  string // of the handler, with version; "" without one
-	Requests uint64 // since the server started, over all deployments of the slot
+	Package  string        // of the handler, with version; "" without one
+	Requests uint64        // since the server started, over all deployments of the slot
+	Took     time.Duration // of these requests, in the whole server
 
 	// Stats are those of all pools of the deployment together; Traps counts
 	// over all deployments of the slot.
@@ -49,19 +50,54 @@ func (g *generation) deployments(yield func(*mount, *deployment) bool) {
 }
 
 func (d *deployment) traffic(m *mount) Traffic {
-	t := Traffic{Mount: m.ID, Host: m.Host, Path: m.Path, Slot: d.place.slot, Requests: d.place.stats.Requests()}
+	t := Traffic{Mount: m.ID, Host: m.Host, Path: m.Path, Slot: d.place.slot, Requests: d.place.stats.Requests(),
+		Took: time.Duration(d.place.stats.Seconds() * float64(time.Second))}
 	if h := d.spec.Handler; h != nil {
 		t.Package = h.Package + "@" + h.Version
 	}
-	if c := d.ready.Load(); c != nil {
-		for _, u := range c.units {
-			for pool := range u.pools {
-				add(&t.Stats, pool.Stats())
-			}
-		}
+	for _, u := range d.units() {
+		add(&t.Stats, u.stats())
 	}
 	t.Traps = d.place.stats.Traps()
 	return t
+}
+
+// units lists the units of a deployment, none before it is loaded.
+func (d *deployment) units() []*unit {
+	if c := d.ready.Load(); c != nil {
+		return c.units
+	}
+	return nil
+}
+
+func (u *unit) stats() (sum engine.Stats) {
+	for pool := range u.pools {
+		add(&sum, pool.Stats())
+	}
+	return sum
+}
+
+// A UnitTraffic is what one package of a deployment does.
+type UnitTraffic struct {
+	Package string // with version
+	engine.Stats
+}
+
+// TrafficIn tells of one slot, and of each package in it that has code by
+// itself. ok is false if nothing stands there.
+func (s *Site) TrafficIn(mountID string, slot Slot) (t Traffic, units []UnitTraffic, ok bool) {
+	for m, d := range s.current.Load().deployments {
+		if m.ID != mountID || d.place.slot != slot {
+			continue
+		}
+		for _, u := range d.units() {
+			if u.pool != nil {
+				units = append(units, UnitTraffic{u.String(), u.stats()})
+			}
+		}
+		return d.traffic(m), units, true
+	}
+	return Traffic{}, nil, false
 }
 
 func add(sum *engine.Stats, s engine.Stats) {

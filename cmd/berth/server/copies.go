@@ -211,7 +211,7 @@ func (s *Server) saveCopy(ctx context.Context, in api.SaveRequest) (console.Job,
 		return console.Job{}, err
 	}
 	who := console.Caller(ctx)
-	return s.startFetch(ctx, "save", in.Package, func(ctx context.Context, progress func(registry.Progress)) (any, error) {
+	return s.startFetch(ctx, s.jobs.Start, "save", in.Package, func(ctx context.Context, progress func(registry.Progress)) (any, error) {
 		saved, err := s.workshop.Save(ctx, in.Package, in.Note, who, progress)
 		if err != nil {
 			return nil, err

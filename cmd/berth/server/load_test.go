@@ -38,7 +38,7 @@ func TestLoad(t *testing.T) {
 		}
 	}
 	f := newFixture(t)
-	l := &load{fixture: f}
+	l := &siteLoad{fixture: f}
 	for _, path := range []string{"/a", "/b"} {
 		l.mounts = append(l.mounts, l.mount(path))
 	}
@@ -83,7 +83,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-type load struct {
+type siteLoad struct {
 	*fixture
 	mounts  []*loadMount
 	version int // number of the newest published version
@@ -118,7 +118,7 @@ func oneConnection() *http.Client {
 
 // publish makes a new version of the site's package, with a dependency of the
 // same number, and installs it.
-func (l *load) publish() int {
+func (l *siteLoad) publish() int {
 	l.version++
 	version := fmt.Sprintf("v1.%d.0", l.version)
 	l.fixture.publish("marker.example/part", version, l.version, "")
@@ -131,7 +131,7 @@ func (l *load) publish() int {
 	return l.version
 }
 
-func (l *load) mount(path string) *loadMount {
+func (l *siteLoad) mount(path string) *loadMount {
 	m := &loadMount{}
 	number := l.publish()
 	l.call("POST", "/mounts", api.MountRequest{Package: sitePackage(number), Path: path, Slot: "production", Set: plain("number", strconv.Itoa(number))}, &m.Mount)
@@ -145,7 +145,7 @@ func sitePackage(number int) string { return fmt.Sprintf("marker.example/site@v1
 
 // change brings a new version to production by way of the beta slot, and
 // sometimes goes back to an earlier state.
-func (l *load) change(m *loadMount, random *rand.Rand) {
+func (l *siteLoad) change(m *loadMount, random *rand.Rand) {
 	if random.IntN(3) == 0 {
 		// What the last revisions used stays installed: any state will do here.
 		back := m.states[random.IntN(len(m.states))]
@@ -160,7 +160,7 @@ func (l *load) change(m *loadMount, random *rand.Rand) {
 }
 
 // toProduction changes what stands in production.
-func (l *load) toProduction(m *loadMount, number int, path string, in any) {
+func (l *siteLoad) toProduction(m *loadMount, number int, path string, in any) {
 	m.mu.Lock()
 	m.states = append(m.states, loadState{number: number})
 	m.mu.Unlock()
@@ -175,7 +175,7 @@ func (l *load) toProduction(m *loadMount, number int, path string, in any) {
 var loadAnswer = regexp.MustCompile(`^code=(\d{4}) file=(\d{4}) config=\{"number":(\d+)\} part=\[code=(\d{4}) file=(\d{4}) config=\{\} part=\[\]\]$`)
 
 // visit asks once and judges the answer.
-func (l *load) visit(client *http.Client, m *loadMount) {
+func (l *siteLoad) visit(client *http.Client, m *loadMount) {
 	m.mu.Lock()
 	oldest := m.acknowledged - 1
 	m.mu.Unlock()
@@ -208,7 +208,7 @@ func (l *load) visit(client *http.Client, m *loadMount) {
 	}
 }
 
-func (l *load) ask(client *http.Client, path string) (string, error) {
+func (l *siteLoad) ask(client *http.Client, path string) (string, error) {
 	// Not the test's context: a request that has begun is to be answered.
 	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
 		if !info.Reused {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"flag"
@@ -161,7 +162,12 @@ func (d *described) exchange(f *fixture, c apiCall, path string) {
 		d.Fatal(err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
+	var answer []byte
+	if c.endless {
+		answer, err = bufio.NewReader(resp.Body).ReadBytes('\n')
+	} else {
+		answer, err = io.ReadAll(resp.Body)
+	}
 	if err != nil {
 		d.Fatal(err)
 	}
@@ -203,6 +209,8 @@ type apiCall struct {
 	upload []byte
 	code   string // of the error that is wanted; "": none
 	then   func(answer []byte)
+
+	endless bool // the answer goes on: one line of it is read
 }
 
 // TestOpenAPIAnswers calls every route and holds what it answers against the
@@ -315,6 +323,13 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET /metrics"},
 		{route: "GET " + v1 + "/openapi.json"},
 		{route: "GET " + v1 + "/site"},
+		{route: "GET " + v1 + "/overview"},
+		{route: "GET " + v1 + "/events", endless: true},
+		{route: "GET " + v1 + "/sessions"},
+
+		{route: "PUT " + v1 + "/password", in: api.PasswordChange{Password: "short"}, code: "weak_password"},
+		{route: "GET " + v1 + "/bundled"},
+		{route: "POST " + v1 + "/bundled", in: api.InstallBundled{ID: "frundle"}, then: await},
 		{route: "GET " + v1 + "/packages"},
 		{route: "GET " + v1 + "/mounts"},
 		{route: "GET " + v1 + "/jobs"},
@@ -333,6 +348,8 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/jobs/{id}"},
 		{route: "GET " + v1 + "/jobs"},
 		{route: "DELETE " + v1 + "/jobs/{id}"},
+		{route: "POST " + v1 + "/jobs/{id}/again", then: await},
+		{route: "DELETE " + v1 + "/sessions/{id}"},
 		{route: "POST " + v1 + "/packages/upload", query: url.Values{"name": {"hello.wasm"}}, upload: f.marker, then: await},
 		{route: "GET " + v1 + "/packages"},
 		{route: "DELETE " + v1 + "/packages", query: url.Values{"package": {partPackage}, "version": {"v1.0.0"}}, code: "in_use"},
@@ -354,6 +371,8 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "PATCH " + v1 + "/config", in: func() any {
 			return api.ConfigChange{Level: "slot", Mount: mount, Slot: "beta", Set: plain("number", "8")}
 		}},
+		{route: "POST " + v1 + "/mounts/{mount}/bench", in: api.BenchRequest{Seconds: 100}, code: "bad_request"},
+		{route: "POST " + v1 + "/mounts/{mount}/bench", in: api.BenchRequest{Slot: "production", Path: "/x", Seconds: 1, Connections: 1}, then: await},
 		{route: "GET " + v1 + "/mounts/{mount}/promotion"},
 		{route: "POST " + v1 + "/mounts/{mount}/promotion", in: api.PromoteRequest{Why: "it is ready"}},
 		{route: "GET " + v1 + "/mounts/{mount}/promotion", code: "nothing_in_beta"},

@@ -128,22 +128,24 @@ func (p *packages) fileHashes(ctx context.Context, id name.ID) (map[string]strin
 	return hashes, err
 }
 
-// prepareModule compiles a module of a package that is being installed, and
-// finds out how to talk to it.
-func (s *Server) prepareModule(ctx context.Context, _ name.ID, _ string, module []byte) (registry.Module, error) {
-	shape, err := s.engine.Prepare(ctx, module)
-	if err != nil {
-		return registry.Module{}, err
+// Prepare returns what compiles the modules of a package that is being
+// installed, and finds out how to talk to them.
+func Prepare(e *engine.Engine) registry.Prepare {
+	return func(ctx context.Context, _ name.ID, _ string, module []byte) (registry.Module, error) {
+		shape, err := e.Prepare(ctx, module)
+		if err != nil {
+			return registry.Module{}, err
+		}
+		hash := sha256.Sum256(module)
+		m := registry.Module{Hash: hex.EncodeToString(hash[:]), Dialect: shape.Dialect}
+		switch m.Dialect {
+		case engine.DialectCommand:
+			m.Dialect = manifest.ABICGI
+		case "":
+			return m, fmt.Errorf("%w: it exports neither handle_request (http-wasm) nor _start (a WASI command for CGI)", engine.ErrRefused)
+		}
+		return m, nil
 	}
-	hash := sha256.Sum256(module)
-	m := registry.Module{Hash: hex.EncodeToString(hash[:]), Dialect: shape.Dialect}
-	switch m.Dialect {
-	case engine.DialectCommand:
-		m.Dialect = manifest.ABICGI
-	case "":
-		return m, fmt.Errorf("%w: it exports neither handle_request (http-wasm) nor _start (a WASI command for CGI)", engine.ErrRefused)
-	}
-	return m, nil
 }
 
 func (s *Server) packageRoutes() []console.Route {
@@ -205,7 +207,7 @@ func describeRecord(rec registry.Record, node *resolve.Node) api.Package {
 }
 
 func (s *Server) install(ctx context.Context, in api.Install) (console.Job, error) {
-	return s.startInstall(ctx, in.Source, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
+	return s.startInstall(ctx, s.jobs.StartAgainable, in.Source, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
 		return s.registry.Install(ctx, in.Source, progress)
 	}), nil
 }
@@ -219,7 +221,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request, in uploadParams)
 	if err != nil {
 		return console.Job{}, err
 	}
-	return s.startInstall(r.Context(), file, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
+	return s.startInstall(r.Context(), s.jobs.Start, file, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
 		return s.registry.InstallFile(ctx, file, body, progress)
 	}), nil
 }
@@ -232,8 +234,11 @@ func readUpload(w http.ResponseWriter, r *http.Request, in uploadParams) (file s
 	return path.Base(in.Name), body, nil
 }
 
-func (s *Server) startInstall(ctx context.Context, subject string, do func(context.Context, func(registry.Progress)) (*registry.Installed, error)) console.Job {
-	return s.startFetch(ctx, "install", subject, func(ctx context.Context, progress func(registry.Progress)) (any, error) {
+// A starter starts a job: [console.Jobs.Start] or [console.Jobs.StartAgainable].
+type starter func(kind, subject, who string, do func(context.Context, func(console.Progress)) (any, error)) console.Job
+
+func (s *Server) startInstall(ctx context.Context, start starter, subject string, do func(context.Context, func(registry.Progress)) (*registry.Installed, error)) console.Job {
+	return s.startFetch(ctx, start, "install", subject, func(ctx context.Context, progress func(registry.Progress)) (any, error) {
 		installed, err := do(ctx, progress)
 		if err != nil {
 			return nil, err
@@ -252,8 +257,8 @@ func (s *Server) startInstall(ctx context.Context, subject string, do func(conte
 
 // startFetch starts a job that fetches packages. What it leaves without an
 // owner is deleted when it ends.
-func (s *Server) startFetch(ctx context.Context, kind, subject string, do func(context.Context, func(registry.Progress)) (any, error)) console.Job {
-	return s.jobs.Start(kind, subject, console.Caller(ctx), func(ctx context.Context, progress func(console.Progress)) (any, error) {
+func (s *Server) startFetch(ctx context.Context, start starter, kind, subject string, do func(context.Context, func(registry.Progress)) (any, error)) console.Job {
+	return start(kind, subject, console.Caller(ctx), func(ctx context.Context, progress func(console.Progress)) (any, error) {
 		defer s.collect(context.WithoutCancel(ctx)) // a job that was cancelled has fetched something too
 		return do(ctx, func(p registry.Progress) {
 			progress(console.Progress{Step: p.Step, Done: p.Done, Total: p.Total})

@@ -48,7 +48,7 @@ func (s *Server) planRoutes() []console.Route {
 }
 
 func (s *Server) makePlan(ctx context.Context, in api.Install) (console.Job, error) {
-	return s.startPlan(ctx, in.Source, func(ctx context.Context, progress func(registry.Progress)) (*registry.Review, error) {
+	return s.startPlan(ctx, s.jobs.StartAgainable, in.Source, func(ctx context.Context, progress func(registry.Progress)) (*registry.Review, error) {
 		return s.registry.Review(ctx, in.Source, progress)
 	}), nil
 }
@@ -58,14 +58,14 @@ func (s *Server) makeUploadPlan(w http.ResponseWriter, r *http.Request, in uploa
 	if err != nil {
 		return console.Job{}, err
 	}
-	return s.startPlan(r.Context(), file, func(ctx context.Context, progress func(registry.Progress)) (*registry.Review, error) {
+	return s.startPlan(r.Context(), s.jobs.Start, file, func(ctx context.Context, progress func(registry.Progress)) (*registry.Review, error) {
 		return s.registry.ReviewFile(ctx, file, body, progress)
 	}), nil
 }
 
-func (s *Server) startPlan(ctx context.Context, source string, do func(context.Context, func(registry.Progress)) (*registry.Review, error)) console.Job {
+func (s *Server) startPlan(ctx context.Context, start starter, source string, do func(context.Context, func(registry.Progress)) (*registry.Review, error)) console.Job {
 	who := console.Caller(ctx)
-	return s.startFetch(ctx, "plan", source, func(ctx context.Context, progress func(registry.Progress)) (any, error) {
+	return s.startFetch(ctx, start, "plan", source, func(ctx context.Context, progress func(registry.Progress)) (any, error) {
 		review, err := do(ctx, progress)
 		if err != nil {
 			return nil, err
@@ -157,7 +157,7 @@ func (s *Server) installPlan(ctx context.Context, in api.PlanRef) (console.Job, 
 	if p == nil {
 		return console.Job{}, noPlan(in.ID)
 	}
-	return s.startInstall(ctx, p.Source, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
+	return s.startInstall(ctx, s.jobs.Start, p.Source, func(ctx context.Context, progress func(registry.Progress)) (*registry.Installed, error) {
 		defer p.review.Close()
 		return p.review.Keep(ctx, progress)
 	}), nil

@@ -27,9 +27,11 @@ import (
 	"github.com/berth-host/berth/abi"
 	"github.com/berth-host/berth/abi/berth"
 	"github.com/berth-host/berth/abi/httpwasm"
+	"github.com/berth-host/berth/failsafe/password"
 	"github.com/berth-host/berth/failsafe/protocol"
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/client"
+	"github.com/berth-host/berth/host/console/web"
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/host/listen"
 	"github.com/berth-host/berth/host/logs"
@@ -51,6 +53,8 @@ type Options struct {
 	Compiler func(ctx context.Context) *exec.Cmd
 	// MigrationTime is as in [site.Options].
 	MigrationTime time.Duration
+	// Owner is the owner's password; nil: that of the data folder.
+	Owner *password.Owner
 	// Wrapper is the process that holds the sockets; nil: there is none.
 	Wrapper Wrapper
 	// Now is the wall clock; nil: the machine's.
@@ -72,7 +76,12 @@ type Server struct {
 	chain    *revision.Chain
 	site     *site.Site
 	console  *console.Console
+	pages    *web.Handler
 	jobs     *console.Jobs
+	events   *console.Events
+	sessions *console.Sessions
+	owner    *owner
+	glance   glance
 	watch    *watch
 	running
 	lines *logs.Log // of everybody
@@ -83,6 +92,7 @@ type Server struct {
 
 	changing   sync.Mutex   // one change to the site at a time
 	dataWrites sync.RWMutex // read: the API writes data; write: data moves
+	benching   sync.Mutex   // one load of the server by itself at a time
 
 	localToken string // of the access file
 
@@ -134,7 +144,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err != nil {
 		return s, err
 	}
-	if s.registry, err = registry.Open(ctx, s.store, s.prepareModule); err != nil {
+	if s.registry, err = registry.Open(ctx, s.store, Prepare(s.engine)); err != nil {
 		return s, err
 	}
 	s.workshop = workshop.New(s.store, s.registry)
@@ -149,7 +159,11 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	}
 	s.packages = newPackages(s.registry)
 	s.chain = revision.New(s.store)
-	s.jobs = console.NewJobs(explain)
+	s.jobs, s.events = console.NewJobs(explain), console.NewEvents()
+	s.jobs.Tell(s.events)
+	if err := s.jobs.Restore(storedJobs{s.store.Data()}, s.log); err != nil {
+		return s, err
+	}
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
@@ -164,6 +178,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.begin(ctx, protocol.PhaseListen); err != nil {
 		return s, err
 	}
+	s.openDoor(opts.Owner)
 	if err := s.listen(metrics); err != nil {
 		return s, err
 	}
@@ -219,9 +234,11 @@ const machineToken = "this machine"
 func (s *Server) listen(metrics prometheus.Gatherer) error {
 	local, localText := console.NewToken(machineToken, console.ScopeAdmin, time.Now(), 0)
 	s.console = console.New(console.Options{
-		Log: s.log, Tokens: &tokens{s.store, local}, Metrics: metrics,
+		Log: s.log, Tokens: &tokens{s.store, local}, Sessions: s.sessions, Metrics: metrics,
 		Ready: s.broken, Hosts: s.startup.ConsoleHosts, Explain: explain, Audit: s.writeAudit,
 	}, s.routes())
+	s.pages = web.New(web.Options{Log: s.log, Console: s.console, Sessions: s.sessions, Owner: s.owner})
+	s.console.ServePages(s.pages)
 	s.localToken = localText
 	var err error
 	if s.siteListener, err = s.socket(protocol.Site, s.startup.Site); err != nil {
@@ -258,10 +275,13 @@ func (s *Server) routes() []console.Route {
 		s.revisionRoutes(),
 		s.configRoutes(),
 		s.dataRoutes(),
-		s.trafficRoutes(),
+		s.trafficRoutes(), s.benchRoutes(),
 		s.logRoutes(),
 		s.auditRoutes(),
 		s.backupRoutes(),
+		s.overviewRoutes(),
+		s.bundledRoutes(),
+		s.accessRoutes(),
 		s.systemRoutes(),
 		s.restartRoutes(),
 		s.debugRoutes(),
@@ -347,6 +367,9 @@ func (s *Server) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	s.stop()
+	if s.events != nil {
+		s.events.Close()
+	}
 	var errs []error
 	add := func(err error) {
 		if err != nil && !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +48,40 @@ func LoadStartup(file, data string) (Startup, error) {
 	}
 	err = parseStartup(file, b, &s)
 	return s, err
+}
+
+// CheckStartup returns what is wrong with the content of a startup file.
+func CheckStartup(file string, content []byte) error {
+	if len(content) > maxStartup {
+		return fmt.Errorf("%s has %d bytes; the most is %d", file, len(content), maxStartup)
+	}
+	var s Startup
+	if err := parseStartup(file, content, &s); err != nil {
+		return err
+	}
+	for _, a := range []struct{ key, address string }{{"site", s.Site}, {"console", s.Console}} {
+		if a.address == "" {
+			continue
+		}
+		_, port, err := net.SplitHostPort(a.address)
+		if err == nil {
+			_, err = net.LookupPort("tcp", port)
+		}
+		if err != nil {
+			return fmt.Errorf("%s:%d: %s = %q is no address of the form host:port or :port", file, lineOf(content, a.key), a.key, a.address)
+		}
+	}
+	return nil
+}
+
+// lineOf returns the line of a top-level key, 1 when it is hard to find.
+func lineOf(content []byte, key string) int {
+	for i, line := range strings.Split(string(content), "\n") {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), key); ok && strings.HasPrefix(strings.TrimSpace(rest), "=") {
+			return i + 1
+		}
+	}
+	return 1
 }
 
 func parseStartup(file string, b []byte, s *Startup) error {

@@ -21,6 +21,7 @@ func (s *Server) systemRoutes() []console.Route {
 		console.Action("GET", "/jobs", console.ScopeRead, "Long actions, newest first", s.listJobs),
 		console.Action("GET", "/jobs/{id}", console.ScopeRead, "One job; with after, once it has changed", s.getJob),
 		console.Action("DELETE", "/jobs/{id}", console.ScopeDeploy, "Cancel a job", s.cancelJob),
+		console.Action("POST", "/jobs/{id}/again", console.ScopeDeploy, "Start a job again that has ended", s.retryJob),
 		console.Action("PATCH", "/settings", console.ScopeAdmin, "Where packages may come from", s.changeSettings),
 		console.Action("GET", "/tokens", console.ScopeAdmin, "API tokens", s.listTokens),
 		console.Action("POST", "/tokens", console.ScopeAdmin, "Make an API token; its text is shown once", s.newToken),

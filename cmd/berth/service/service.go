@@ -71,6 +71,7 @@ func Child(ctx context.Context, c Config, child *protocol.Child) int {
 
 func runChild(ctx context.Context, c Config, child *protocol.Child, options server.Options) int {
 	owner, err := c.owner()
+	options.Owner = owner
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {

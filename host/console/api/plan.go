@@ -57,3 +57,8 @@ type PlannedEdge struct {
 type PlanRef struct {
 	ID string `json:"-" path:"id"`
 }
+
+// JobRef names a job.
+type JobRef struct {
+	ID string `json:"-" path:"id"`
+}
