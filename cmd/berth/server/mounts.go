@@ -50,7 +50,7 @@ func (s *Server) getSite(ctx context.Context, _ console.Nothing) (api.Site, erro
 	}
 	return api.Site{
 		Title: head.Settings.Title, Host: head.Settings.Host, BetaHost: head.Settings.BetaHost, Open: head.Settings.Open,
-		URL: s.SiteURL(), Revision: head.Number, Mounts: head.MountCount(), Packages: len(packages),
+		URL: s.publicURL(), Revision: head.Number, Mounts: head.MountCount(), Packages: len(packages),
 	}, nil
 }
 
@@ -451,5 +451,5 @@ func (s *Server) makeBetaLink(ctx context.Context, in api.BetaLinkRequest) (api.
 		}
 		token, path = site.LinkToken(s.betaKey, in.Mount, expires), m.Path
 	}
-	return api.BetaLink{URL: s.SiteURL() + path + "?" + site.BetaParameter + "=" + url.QueryEscape(token), Expires: expires}, nil
+	return api.BetaLink{URL: s.publicURL() + path + "?" + site.BetaParameter + "=" + url.QueryEscape(token), Expires: expires}, nil
 }

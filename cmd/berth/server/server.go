@@ -6,6 +6,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,6 +52,9 @@ type Options struct {
 	// Compiler returns the command of the child process that compiles
 	// modules; see [engine.Options].
 	Compiler func(ctx context.Context) *exec.Cmd
+	// AuthorityRoots vouch for the authority that gives certificates; nil: the
+	// system's do.
+	AuthorityRoots *x509.CertPool
 	// MigrationTime is as in [site.Options].
 	MigrationTime time.Duration
 	// Owner is the owner's password; nil: that of the data folder.
@@ -84,9 +88,11 @@ type Server struct {
 	glance   glance
 	watch    *watch
 	running
-	lines *logs.Log // of everybody
-	audit *audit.Log
-	run   string // tells runs of the server apart
+	lines          *logs.Log // of everybody
+	audit          *audit.Log
+	https          https
+	run            string // tells runs of the server apart
+	authorityRoots *x509.CertPool
 
 	liveReaders atomic.Int32
 
@@ -106,7 +112,7 @@ type Server struct {
 // Open opens a server's data folder, which is made when it isn't there, loads
 // the site and binds its addresses. Nothing is answered before [Server.Run].
 func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err error) {
-	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36), running: newRunning(opts)}
+	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36), running: newRunning(opts), authorityRoots: opts.AuthorityRoots}
 	s.log = slog.New(logs.Handler(opts.Log.Handler(), s.lines))
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	defer func() {
@@ -248,7 +254,10 @@ func (s *Server) listen(metrics prometheus.Gatherer) error {
 		return fmt.Errorf("the console cannot listen: %w", err)
 	}
 	s.siteListener = listen.Wrap(s.siteListener)
-	s.siteServer = newHTTPServer(s.singly(s.site), s.log)
+	if err := s.openCertificates(); err != nil {
+		return err
+	}
+	s.siteServer = newHTTPServer(s.https.plain(s.singly(s.site)), s.log)
 	s.consoleServer = newHTTPServer(s.console, s.log)
 	s.consoleServer.WriteTimeout = 0 // backups and followed logs take as long as they take
 	return nil
@@ -279,6 +288,7 @@ func (s *Server) routes() []console.Route {
 		s.logRoutes(),
 		s.auditRoutes(),
 		s.backupRoutes(),
+		s.certificateRoutes(),
 		s.overviewRoutes(),
 		s.bundledRoutes(),
 		s.accessRoutes(),
@@ -376,7 +386,8 @@ func (s *Server) close() error {
 			errs = append(errs, err)
 		}
 	}
-	for _, srv := range []*http.Server{s.siteServer, s.consoleServer} {
+	s.https.close()
+	for _, srv := range []*http.Server{s.siteServer, s.https.server, s.consoleServer} {
 		if srv == nil {
 			continue
 		}

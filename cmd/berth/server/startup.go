@@ -25,6 +25,7 @@ const maxStartup = 64 << 10
 type Startup struct {
 	Data         string     `toml:"-"`             // data folder
 	Site         string     `toml:"site"`          // address that the site listens on
+	HTTPS        string     `toml:"https"`         // address for HTTPS, listened on once certificates are wanted
 	Console      string     `toml:"console"`       // address that the console listens on
 	ConsoleHosts []string   `toml:"console-hosts"` // names under which the console may be called, beside loopback
 	LogLevel     slog.Level `toml:"log-level"`     // debug, info, warn or error
@@ -34,7 +35,7 @@ type Startup struct {
 // LoadStartup reads a startup file; "" means the one in the data folder,
 // which may be absent. An unknown key is an error.
 func LoadStartup(file, data string) (Startup, error) {
-	s := Startup{Data: data, Site: ":8080", Console: "127.0.0.1:8079"}
+	s := Startup{Data: data, Site: ":8080", HTTPS: ":8443", Console: "127.0.0.1:8079"}
 	required := file != ""
 	if !required {
 		file = filepath.Join(data, StartupFile)
@@ -90,7 +91,7 @@ func parseStartup(file string, b []byte, s *Startup) error {
 	var unknown *toml.StrictMissingError
 	if errors.As(err, &unknown) {
 		line, _ := unknown.Errors[0].Position()
-		return fmt.Errorf("%s:%d: unknown key %q; known are site, console, console-hosts, log-level, access-log", file, line, strings.Join(unknown.Errors[0].Key(), "."))
+		return fmt.Errorf("%s:%d: unknown key %q; known are site, https, console, console-hosts, log-level, access-log", file, line, strings.Join(unknown.Errors[0].Key(), "."))
 	}
 	var bad *toml.DecodeError
 	if errors.As(err, &bad) {
