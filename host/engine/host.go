@@ -98,12 +98,7 @@ func hostFunction(f *abi.Func) api.GoModuleFunction {
 		return api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {
 			in := instanceOf(ctx)
 			in.countHostCall()
-			start := clock()
-			err := call(in, stack)
-			end := clock()
-			in.budget.blocked(start, end)
-			in.checkAt(end) // first: at the deadline f gives up with an error of its own
-			if err != nil {
+			if err := in.Wait(func() error { return call(in, stack) }); err != nil {
 				in.halt(err)
 			}
 		})

@@ -141,6 +141,16 @@ func (in *instance) Flags() *uint32 { return &in.flags }
 // Bytes implements abi.Guest.
 func (in *instance) Bytes(ptr, n uint32) ([]byte, bool) { return in.memory.view(ptr, n) }
 
+// Wait implements abi.Guest.
+func (in *instance) Wait(f func() error) error {
+	start := clock()
+	err := f()
+	end := clock()
+	in.budget.blocked(start, end)
+	in.checkAt(end) // first: at the deadline f gives up with an error of its own
+	return err
+}
+
 // Has implements abi.Guest.
 func (in *instance) Has(i int) bool {
 	return i >= 0 && i < len(in.pool.module.entries) && in.pool.module.entries[i] != ""

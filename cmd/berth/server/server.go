@@ -115,6 +115,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36), running: newRunning(opts), authorityRoots: opts.AuthorityRoots}
 	s.log = slog.New(logs.Handler(opts.Log.Handler(), s.lines))
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	heapFloor()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
