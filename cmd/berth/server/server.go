@@ -314,10 +314,14 @@ func (s *Server) writeAccess() error {
 		return err
 	}
 	tmp := s.accessFile() + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
+	err = os.WriteFile(tmp, b, 0o600)
+	if err == nil {
+		err = os.Rename(tmp, s.accessFile())
 	}
-	return os.Rename(tmp, s.accessFile())
+	if err != nil {
+		_ = os.Remove(tmp) // half of it, on a full disk
+	}
+	return err
 }
 
 func (s *Server) accessFile() string { return filepath.Join(s.startup.Data, client.AccessFile) }
@@ -349,16 +353,17 @@ func (s *Server) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	background.Go(func() { s.watch.run(serving, s.giveUp) })
-	background.Go(func() { s.look(serving) })
 	background.Go(func() { s.site.Record(serving) })
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	go func() { failed <- s.siteServer.Serve(s.siteListener) }()
 	go func() { failed <- s.consoleServer.Serve(s.consoleListener) }()
-	background.Go(func() {
-		if err := s.serveProven(serving); err != nil {
-			failed <- err
-		}
-	})
+	for _, watch := range []func(context.Context) error{s.serveProven, s.look} {
+		background.Go(func() {
+			if err := watch(serving); err != nil {
+				failed <- err
+			}
+		})
+	}
 	var err error
 	select {
 	case <-ctx.Done():
