@@ -28,11 +28,15 @@ var importRules = []importRule{
 	{from: "abi", never: []string{"registry", "host", "failsafe", "cmd", "modules", "sdk"}, why: "abi holds the words that host and guest share: arrows point to it"},
 	{from: "registry/name", never: []string{"abi", "registry", "host", "failsafe", "cmd"}, why: "names and versions are words: they import nothing of ours"},
 	{from: "registry/store", never: []string{"registry/fetch", "registry/resolve", "registry/manifest", "registry/index", "registry/revision", "host", "cmd"}, why: "a store knows bytes, not packages"},
+	{from: "registry/textdiff", never: []string{"registry", "abi"}, why: "comparing texts is pure: strings in, strings out"},
+	{from: "registry/gitbundle", never: []string{"registry", "abi"}, why: "a bundle is made of files, whatever they are files of"},
+	{from: ".", except: []string{"registry/textdiff"}, never: []string{"!github.com/aymanbagabas/go-udiff"}, why: "one place compares texts, so that all show and merge the same differences"},
 	{from: "registry", never: []string{"host", "failsafe", "cmd"}, why: "what is remembered outlives any server; host and registry meet only in cmd"},
 	{from: "host", never: []string{"registry", "failsafe", "cmd"}, why: "the running site is told what to run; host and registry meet only in cmd"},
 	{from: "host/console/web", never: []string{"abi", "host/site", "host/engine", "host/logs", "host/traffic", "host/egress"}, why: "what a page shows or does goes through the API, so that programs can do it too"},
 	{from: "host/engine/wasm", never: []string{"abi", "host/engine", "host/site"}, why: "the rewriter is pure: bytes in, bytes out"},
 	{from: ".", except: []string{"host/engine"}, never: []string{"!github.com/tetratelabs/wazero"}, why: "only the engine knows what runs WebAssembly, so that it can be replaced"},
+	{from: ".", except: []string{"host/certs"}, never: []string{"!github.com/caddyserver/certmagic"}, why: "only host/certs knows what asks authorities for certificates"},
 	{from: ".", except: []string{"registry/store/bolt"}, never: []string{"!go.etcd.io/bbolt"}, why: "only the bolt store knows bbolt, so that other stores can take its place"},
 }
 

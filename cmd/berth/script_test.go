@@ -90,7 +90,7 @@ func setupScript(e *testscript.Env) error {
 	if err := os.MkdirAll(data, 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(data, "startup.toml"), []byte("site = \"127.0.0.1:0\"\nconsole = \"127.0.0.1:0\"\n"), 0o600)
+	return os.WriteFile(filepath.Join(data, "startup.toml"), []byte("site = \"127.0.0.1:0\"\nhttps = \"127.0.0.1:0\"\nconsole = \"127.0.0.1:0\"\n"), 0o600)
 }
 
 // A scriptServer is the berth serve of one script.

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/berth-host/berth/cmd/berth/server"
 	"github.com/berth-host/berth/cmd/berth/service"
+	"github.com/berth-host/berth/failsafe/helper"
 	"github.com/berth-host/berth/failsafe/password"
 	"github.com/berth-host/berth/failsafe/protocol"
 	"github.com/berth-host/berth/failsafe/wrapper"
@@ -21,8 +23,11 @@ var serverVerbs = []verb{
 	{name: "restore", args: "[FILE]", group: groupServer, summary: "make a data folder from a backup, or hand one to the running server",
 		help:  "--data names the new folder. Put secret.key there too, which no backup holds.\nWith --running, the server of --data checks the backup and puts it in place when it is started again; what it\nremembered before is kept in a folder beside. --running alone shows what is laid ready and what is kept.",
 		setup: setupRestore},
+	{name: "doctor", group: groupServer, summary: "look at everything a server needs, and say what is wrong",
+		help: "It changes nothing. The store is opened only while no server runs.", setup: setupDoctor},
 	{name: "version", group: groupServer, summary: "print the version", noData: true, setup: setupVersion},
 	{name: childVerb, hidden: true, noJSON: true, summary: "what berth serve starts: the server, or the failsafe pages", setup: setupServeChild},
+	{name: helper.Verb, args: "REPAIR [ARGUMENT]", hidden: true, noJSON: true, summary: "what failsafe mode starts: one repair", setup: setupRepair},
 	{name: compileVerb, hidden: true, noJSON: true, noData: true, summary: "compile a module from standard input", setup: setupCompile},
 }
 
@@ -40,7 +45,7 @@ func serveFlags(c *cli, f *flag.FlagSet) func() service.Config {
 	port := f.Int("port", 8079, "`port` of the console on loopback; 0: any")
 	password := f.String("admin-password-file", "", "`file` that holds the owner's password; $"+password.Variable+" may hold it too")
 	return func() service.Config {
-		config := service.Config{Data: c.data, Startup: *startup, Port: -1, PasswordFile: *password, Stderr: c.stderr, Compiler: compilerCommand}
+		config := service.Config{Data: c.data, Startup: *startup, Port: -1, PasswordFile: *password, Version: ownVersion(), Stderr: c.stderr}
 		if given(f, "site") {
 			config.Site = *site
 		}
@@ -74,7 +79,7 @@ func setupServeChild(c *cli, f *flag.FlagSet) func(context.Context, []string) er
 		if !child.Wrapped() {
 			return &usageError{message: childVerb + " is what berth serve starts by itself", hint: "berth serve"}
 		}
-		return exitWith(service.Child(ctx, config(), child))
+		return exitWith(service.Child(ctx, config(), child, server.Options{Compiler: compilerCommand, Wrapper: child}))
 	}
 }
 
@@ -89,8 +94,12 @@ func childArgs(f *flag.FlagSet) []string {
 	return args
 }
 
-// addressURL is where a listener that is bound to an address is reached.
+// addressURL is where a listener that is bound to an address is reached; ""
+// where none is bound.
 func addressURL(address string) string {
+	if address == "" {
+		return ""
+	}
 	host, port, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
 		address = net.JoinHostPort("localhost", port)
@@ -104,6 +113,9 @@ func (c *cli) printStarted(site, console, data string) {
 	if c.json {
 		_ = c.print(map[string]string{"site": site, "console": console, "data": data}, nil) // the server runs, whoever listens
 		return
+	}
+	if site == "" {
+		site = "has no address; the console's page says why"
 	}
 	fmt.Fprintf(c.stderr, "site     %s\nconsole  %s\ndata     %s\n", site, console, data)
 }

@@ -12,10 +12,10 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 
+	"github.com/berth-host/berth/cmd/berth/repair"
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/host/console/client"
@@ -307,25 +307,12 @@ func setupBackup(c *cli, _ *flag.FlagSet) func(context.Context, []string) error 
 		if err := exactly(args, 1, "one FILE"); err != nil {
 			return err
 		}
-		cl, err := c.client()
-		if err != nil {
-			return err
-		}
-		resp, err := cl.Do(ctx, http.MethodGet, "/backup", nil, nil)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		n, err := repair.WriteFile(args[0], func(w io.Writer) error { return c.backup(ctx, w) })
 		if errors.Is(err, fs.ErrExist) {
 			return &hintError{err, "name a new file: no backup is written over"}
 		}
 		if err != nil {
-			return err
-		}
-		n, err := io.Copy(f, resp.Body)
-		if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-			return errors.Join(fmt.Errorf("write the backup: %w", err), os.Remove(args[0]))
+			return fmt.Errorf("write the backup: %w", err)
 		}
 		return c.print(map[string]any{"file": args[0], "size": n}, func(w io.Writer) {
 			fmt.Fprintf(w, "%s: %s. It holds secrets only in sealed form: keep secret.key of the data folder too, elsewhere\n", args[0], size(n))
@@ -333,25 +320,39 @@ func setupBackup(c *cli, _ *flag.FlagSet) func(context.Context, []string) error 
 	}
 }
 
+// backup writes what the running server sends, or, without one, what is in
+// its data folder.
+func (c *cli) backup(ctx context.Context, w io.Writer) error {
+	cl, err := c.client()
+	if noServer(err) {
+		return c.backupFolder(ctx, w)
+	}
+	if err != nil {
+		return err
+	}
+	resp, err := cl.Do(ctx, http.MethodGet, "/backup", nil, nil)
+	if noServer(err) {
+		return c.backupFolder(ctx, w)
+	}
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(w, resp.Body)
+	return err
+}
+
 func setupCheck(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 	return func(ctx context.Context, args []string) error {
 		if err := exactly(args, 0, "no arguments"); err != nil {
 			return err
 		}
-		cl, err := c.client()
+		check, err := c.check(ctx)
+		if noServer(err) {
+			check, err = c.checkFolder(ctx)
+		}
 		if err != nil {
 			return err
-		}
-		var job console.Job
-		if err := cl.Call(ctx, http.MethodPost, "/check", nil, nil, &job); err != nil {
-			return err
-		}
-		if job, err = c.followJob(ctx, cl, job); err != nil {
-			return err
-		}
-		var check api.Check
-		if err := json.Unmarshal(job.Result, &check); err != nil {
-			return fmt.Errorf("read the server's answer: %w", err)
 		}
 		var text bytes.Buffer
 		for _, d := range check.Damages {
@@ -368,4 +369,23 @@ func setupCheck(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 		}
 		return nil
 	}
+}
+
+// check asks the running server to check its store.
+func (c *cli) check(ctx context.Context) (check api.Check, err error) {
+	cl, err := c.client()
+	if err != nil {
+		return check, err
+	}
+	var job console.Job
+	if err := cl.Call(ctx, http.MethodPost, "/check", nil, nil, &job); err != nil {
+		return check, err
+	}
+	if job, err = c.followJob(ctx, cl, job); err != nil {
+		return check, err
+	}
+	if err := json.Unmarshal(job.Result, &check); err != nil {
+		return check, fmt.Errorf("read the server's answer: %w", err)
+	}
+	return check, nil
 }

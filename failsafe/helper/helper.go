@@ -104,6 +104,8 @@ type Inventory struct {
 	Mounts    []Mount    `json:"mounts"`
 	Modules   []Module   `json:"modules"`
 	Backups   []File     `json:"backups"`
+	Problem   string     `json:"problem,omitempty"` // why the rest is empty
+	Locked    bool       `json:"locked,omitempty"`  // another process has the store open
 }
 
 // A Revision is one of the last ones.

@@ -37,7 +37,16 @@ func (s *Server) inventory(ctx context.Context) (helper.Inventory, error) {
 	if _, err := s.runner.run(ctx, limits, []string{helper.List}, nil, &out); err != nil {
 		return helper.Inventory{}, err
 	}
-	return helper.ReadInventory(&out)
+	inv, err := helper.ReadInventory(&out)
+	switch {
+	case err != nil:
+		return inv, err
+	case inv.Locked:
+		return inv, errLocked
+	case inv.Problem != "":
+		return inv, errors.New(firstLine(inv.Problem))
+	}
+	return inv, nil
 }
 
 // listLimit is how long a page waits for the list of what is stored.

@@ -30,6 +30,9 @@ func TestStoredPages(t *testing.T) {
 	for _, path := range []string{"/site", "/store"} {
 		_, page := h.get(path)
 		wants(t, page, "Another process has the store open")
+		if path == "/store" {
+			wants(t, page, "berth-20261120-090000.tar")
+		}
 	}
 }
 

@@ -48,10 +48,11 @@ func fakeHelper(args []string) int {
 			return helper.ExitFailed
 		}
 	case helper.List:
+		inv := sampleInventory
 		if os.Getenv("FAKE_HELPER") == "locked" {
-			return helper.ExitLocked
+			inv = helper.Inventory{Backups: inv.Backups, Problem: "locked", Locked: true}
 		}
-		_ = json.NewEncoder(os.Stdout).Encode(sampleInventory)
+		_ = json.NewEncoder(os.Stdout).Encode(inv)
 	case helper.Check:
 		fmt.Println("reading <everything>\nwith password=hunter2hunter2")
 		fmt.Fprintln(os.Stderr, "berth: error: blob 1f3a… is damaged")

@@ -87,6 +87,19 @@ func (c *Console) audit(route Route, next http.Handler) http.Handler {
 	})
 }
 
+// NoteAccess writes down that somebody got in, or did not: it is no route of
+// the API. The error is what they were told; nil: they got in.
+func (c *Console) NoteAccess(ctx context.Context, who, action string, e *Error) {
+	if c.opts.Audit == nil {
+		return
+	}
+	result := "done"
+	if e != nil {
+		result = e.Code
+	}
+	c.opts.Audit(context.WithoutCancel(ctx), AuditEntry{Who: who, How: "session", From: RemoteAddr(ctx), Action: action, Result: result})
+}
+
 // noteSubject keeps what an action's parameters name: those of the path, fields
 // with the tag `audit:"show"`, and the keys of maps with the tag `audit:"keys"`.
 // Nothing is shown that does not say so.

@@ -13,7 +13,8 @@ import (
 // with its rights. It is how the console's pages do everything they do: what a
 // page can do a program can, and a scope is checked in one place. path is below
 // [Prefix] and may have a query; in (nil: none) is sent as JSON and out (nil:
-// ignored) is decoded from JSON. A failure that the API explains is an [*Error].
+// ignored) is decoded from JSON; a *[]byte gets it as it is. A failure that the
+// API explains is an [*Error].
 func (c *Console) Call(ctx context.Context, method, path string, in, out any) error {
 	var body io.Reader
 	if in != nil {
@@ -43,6 +44,10 @@ func (c *Console) CallBody(ctx context.Context, method, path string, body io.Rea
 	}
 	if answer.status/100 == 2 {
 		if out == nil {
+			return nil
+		}
+		if raw, ok := out.(*[]byte); ok {
+			*raw = answer.body.Bytes()
 			return nil
 		}
 		if err := json.Unmarshal(answer.body.Bytes(), out); err != nil {

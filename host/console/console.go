@@ -15,6 +15,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -46,8 +47,9 @@ type Options struct {
 type Console struct {
 	opts    Options
 	routes  []Route
-	mux     *http.ServeMux // the routes, without what guards a request from outside
-	pages   Pages          // nil: none
+	ownHost atomic.Pointer[string] // see SetOwnHost
+	mux     *http.ServeMux         // the routes, without what guards a request from outside
+	pages   Pages                  // nil: none
 	handler http.Handler
 }
 
@@ -137,13 +139,21 @@ func writeText(w http.ResponseWriter, text string) {
 // checkHost refuses requests for a host name that isn't the console's.
 func (c *Console) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if host := hostname(r.Host); !isLoopback(host) && !slices.Contains(c.opts.Hosts, host) {
+		if host := hostname(r.Host); !isLoopback(host) && !slices.Contains(c.opts.Hosts, host) && !c.isOwnHost(host) {
 			c.fail(w, r, &Error{Status: http.StatusMisdirectedRequest, Code: "wrong_host",
 				Message: "the console does not answer for this host name", Hint: "add it with berth serve --console-host"})
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// SetOwnHost lets the console answer for one more name; "" for none.
+func (c *Console) SetOwnHost(name string) { c.ownHost.Store(&name) }
+
+func (c *Console) isOwnHost(host string) bool {
+	own := c.ownHost.Load()
+	return own != nil && *own != "" && *own == host
 }
 
 func hostname(hostport string) string {

@@ -458,12 +458,14 @@ func (j *journey) shot(name string) {
 		err = os.MkdirAll(dir, 0o755)
 	}
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, strings.ReplaceAll(j.Name(), "/", "-")+"-"+name+".png"), png, 0o644)
+		err = os.WriteFile(filepath.Join(dir, unsafeInNames.Replace(j.Name()+"-"+name)+".png"), png, 0o644)
 	}
 	if err != nil {
 		j.Logf("no picture: %v", err)
 	}
 }
+
+var unsafeInNames = strings.NewReplacer("/", "-", "?", "-", "=", "-", "&", "-")
 
 type lockedBuffer struct {
 	mu sync.Mutex

@@ -10,8 +10,9 @@ func TestPhone(t *testing.T) {
 	j.audit("claim")
 	j.login()
 	j.audit("home")
-	for _, path := range []string{"/jobs", "/search?q=a", "/access"} {
+	j.furnish()
+	for _, path := range places {
 		j.open(path)
-		j.audit(path[1:2])
+		j.audit("place" + path)
 	}
 }

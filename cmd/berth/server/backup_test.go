@@ -116,7 +116,7 @@ func (f *fixture) restart() {
 	f.Helper()
 	f.stop()
 	var err error
-	f.server, err = Open(f.Context(), Startup{Data: f.data, Site: "127.0.0.1:0", Console: "127.0.0.1:0"}, testOptions(f.logs))
+	f.server, err = Open(f.Context(), Startup{Data: f.data, Site: "127.0.0.1:0", HTTPS: "127.0.0.1:0", Console: "127.0.0.1:0"}, testOptions(f.logs))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func (s *Server) getSite(ctx context.Context, _ console.Nothing) (api.Site, erro
 	}
 	return api.Site{
 		Title: head.Settings.Title, Host: head.Settings.Host, BetaHost: head.Settings.BetaHost, Open: head.Settings.Open,
-		URL: s.SiteURL(), Revision: head.Number, Mounts: head.MountCount(), Packages: len(packages),
+		URL: s.publicURL(), Revision: head.Number, Mounts: head.MountCount(), Packages: len(packages),
 	}, nil
 }
 
@@ -351,8 +351,16 @@ func (s *Server) changedDeployment(ctx context.Context, m *revision.Mount, slot 
 		handler, filters = &earlier.Unit, earlier.Filters
 	}
 	if in.Package != "" {
-		unit, err := s.newUnit(ctx, in.Package, handler, in.Grants)
+		unit, err := s.newUnit(ctx, in.Package, handler, nil)
 		if err != nil {
+			return nil, err
+		}
+		if handler != nil {
+			if err := s.takePlace(ctx, m, handler, unit); err != nil {
+				return nil, err
+			}
+		}
+		if err := s.give(ctx, unit, unit.Lock.Root.Package, in.Grants); err != nil {
 			return nil, err
 		}
 		handler = unit
@@ -443,5 +451,5 @@ func (s *Server) makeBetaLink(ctx context.Context, in api.BetaLinkRequest) (api.
 		}
 		token, path = site.LinkToken(s.betaKey, in.Mount, expires), m.Path
 	}
-	return api.BetaLink{URL: s.SiteURL() + path + "?" + site.BetaParameter + "=" + url.QueryEscape(token), Expires: expires}, nil
+	return api.BetaLink{URL: s.publicURL() + path + "?" + site.BetaParameter + "=" + url.QueryEscape(token), Expires: expires}, nil
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -42,6 +43,7 @@ type openPackage struct {
 	schema   *config.Schema
 	files    fs.FS
 	modules  map[string]registry.Module
+	dataOf   string // the package whose data it uses
 	close    io.Closer
 }
 
@@ -67,7 +69,7 @@ func (p *packages) open(ctx context.Context, id name.ID) (*openPackage, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", id, err), closer.Close())
 	}
-	pkg := &openPackage{id: id, manifest: a.Manifest, schema: schema, files: a.FS, modules: rec.Modules, close: closer}
+	pkg := &openPackage{id: id, manifest: a.Manifest, schema: schema, files: a.FS, modules: rec.Modules, dataOf: cmp.Or(rec.DataOf, id.Package), close: closer}
 	p.opened[id] = pkg
 	return pkg, nil
 }
@@ -126,22 +128,24 @@ func (p *packages) fileHashes(ctx context.Context, id name.ID) (map[string]strin
 	return hashes, err
 }
 
-// prepareModule compiles a module of a package that is being installed, and
-// finds out how to talk to it.
-func (s *Server) prepareModule(ctx context.Context, _ name.ID, _ string, module []byte) (registry.Module, error) {
-	shape, err := s.engine.Prepare(ctx, module)
-	if err != nil {
-		return registry.Module{}, err
+// Prepare returns what compiles the modules of a package that is being
+// installed, and finds out how to talk to them.
+func Prepare(e *engine.Engine) registry.Prepare {
+	return func(ctx context.Context, _ name.ID, _ string, module []byte) (registry.Module, error) {
+		shape, err := e.Prepare(ctx, module)
+		if err != nil {
+			return registry.Module{}, err
+		}
+		hash := sha256.Sum256(module)
+		m := registry.Module{Hash: hex.EncodeToString(hash[:]), Dialect: shape.Dialect}
+		switch m.Dialect {
+		case engine.DialectCommand:
+			m.Dialect = manifest.ABICGI
+		case "":
+			return m, fmt.Errorf("%w: it exports neither handle_request (http-wasm) nor _start (a WASI command for CGI)", engine.ErrRefused)
+		}
+		return m, nil
 	}
-	hash := sha256.Sum256(module)
-	m := registry.Module{Hash: hex.EncodeToString(hash[:]), Dialect: shape.Dialect}
-	switch m.Dialect {
-	case engine.DialectCommand:
-		m.Dialect = manifest.ABICGI
-	case "":
-		return m, fmt.Errorf("%w: it exports neither handle_request (http-wasm) nor _start (a WASI command for CGI)", engine.ErrRefused)
-	}
-	return m, nil
 }
 
 func (s *Server) packageRoutes() []console.Route {

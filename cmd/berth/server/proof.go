@@ -115,6 +115,9 @@ func (s *Server) judge(ctx context.Context) error {
 
 // servesAnother notes that another revision is served from now on.
 func (s *Server) servesAnother(rev *revision.Revision) {
+	if s.https.isNew(rev.Settings) {
+		s.certify(rev.Settings)
+	}
 	s.events.Publish("site", map[string]uint64{"revision": rev.Number})
 	s.wrapper.Phase(protocol.Report{Phase: protocol.PhaseServe, Revision: fmt.Sprint(rev.Number)})
 	select {

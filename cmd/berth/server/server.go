@@ -6,6 +6,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ import (
 	"github.com/berth-host/berth/registry/secret"
 	"github.com/berth-host/berth/registry/store"
 	"github.com/berth-host/berth/registry/store/bolt"
+	"github.com/berth-host/berth/registry/workshop"
 )
 
 // Options are what a server needs beyond its startup file.
@@ -50,6 +52,9 @@ type Options struct {
 	// Compiler returns the command of the child process that compiles
 	// modules; see [engine.Options].
 	Compiler func(ctx context.Context) *exec.Cmd
+	// AuthorityRoots vouch for the authority that gives certificates; nil: the
+	// system's do.
+	AuthorityRoots *x509.CertPool
 	// MigrationTime is as in [site.Options].
 	MigrationTime time.Duration
 	// Owner is the owner's password; nil: that of the data folder.
@@ -70,6 +75,7 @@ type Server struct {
 	engine   *engine.Engine
 	registry *registry.Registry
 	packages *packages
+	workshop *workshop.Workshop
 	plans    plans
 	chain    *revision.Chain
 	site     *site.Site
@@ -82,9 +88,11 @@ type Server struct {
 	glance   glance
 	watch    *watch
 	running
-	lines *logs.Log // of everybody
-	audit *audit.Log
-	run   string // tells runs of the server apart
+	lines          *logs.Log // of everybody
+	audit          *audit.Log
+	https          https
+	run            string // tells runs of the server apart
+	authorityRoots *x509.CertPool
 
 	liveReaders atomic.Int32
 
@@ -104,9 +112,10 @@ type Server struct {
 // Open opens a server's data folder, which is made when it isn't there, loads
 // the site and binds its addresses. Nothing is answered before [Server.Run].
 func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err error) {
-	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36), running: newRunning(opts)}
+	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36), running: newRunning(opts), authorityRoots: opts.AuthorityRoots}
 	s.log = slog.New(logs.Handler(opts.Log.Handler(), s.lines))
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	heapFloor()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -142,9 +151,10 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err != nil {
 		return s, err
 	}
-	if s.registry, err = registry.Open(ctx, s.store, s.prepareModule); err != nil {
+	if s.registry, err = registry.Open(ctx, s.store, Prepare(s.engine)); err != nil {
 		return s, err
 	}
+	s.workshop = workshop.New(s.store, s.registry)
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
 		return s, err
 	}
@@ -245,7 +255,10 @@ func (s *Server) listen(metrics prometheus.Gatherer) error {
 		return fmt.Errorf("the console cannot listen: %w", err)
 	}
 	s.siteListener = listen.Wrap(s.siteListener)
-	s.siteServer = newHTTPServer(s.singly(s.site), s.log)
+	if err := s.openCertificates(); err != nil {
+		return err
+	}
+	s.siteServer = newHTTPServer(s.https.plain(s.singly(s.site)), s.log)
 	s.consoleServer = newHTTPServer(s.console, s.log)
 	s.consoleServer.WriteTimeout = 0 // backups and followed logs take as long as they take
 	return nil
@@ -267,6 +280,7 @@ func (s *Server) routes() []console.Route {
 	for _, part := range [][]console.Route{
 		s.packageRoutes(),
 		s.planRoutes(),
+		s.copyRoutes(),
 		s.mountRoutes(),
 		s.revisionRoutes(),
 		s.configRoutes(),
@@ -275,6 +289,7 @@ func (s *Server) routes() []console.Route {
 		s.logRoutes(),
 		s.auditRoutes(),
 		s.backupRoutes(),
+		s.certificateRoutes(),
 		s.overviewRoutes(),
 		s.bundledRoutes(),
 		s.accessRoutes(),
@@ -299,10 +314,14 @@ func (s *Server) writeAccess() error {
 		return err
 	}
 	tmp := s.accessFile() + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
+	err = os.WriteFile(tmp, b, 0o600)
+	if err == nil {
+		err = os.Rename(tmp, s.accessFile())
 	}
-	return os.Rename(tmp, s.accessFile())
+	if err != nil {
+		_ = os.Remove(tmp) // half of it, on a full disk
+	}
+	return err
 }
 
 func (s *Server) accessFile() string { return filepath.Join(s.startup.Data, client.AccessFile) }
@@ -334,16 +353,17 @@ func (s *Server) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	background.Go(func() { s.watch.run(serving, s.giveUp) })
-	background.Go(func() { s.look(serving) })
 	background.Go(func() { s.site.Record(serving) })
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	go func() { failed <- s.siteServer.Serve(s.siteListener) }()
 	go func() { failed <- s.consoleServer.Serve(s.consoleListener) }()
-	background.Go(func() {
-		if err := s.serveProven(serving); err != nil {
-			failed <- err
-		}
-	})
+	for _, watch := range []func(context.Context) error{s.serveProven, s.look} {
+		background.Go(func() {
+			if err := watch(serving); err != nil {
+				failed <- err
+			}
+		})
+	}
 	var err error
 	select {
 	case <-ctx.Done():
@@ -372,7 +392,8 @@ func (s *Server) close() error {
 			errs = append(errs, err)
 		}
 	}
-	for _, srv := range []*http.Server{s.siteServer, s.consoleServer} {
+	s.https.close()
+	for _, srv := range []*http.Server{s.siteServer, s.https.server, s.consoleServer} {
 		if srv == nil {
 			continue
 		}

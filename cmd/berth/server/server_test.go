@@ -66,7 +66,7 @@ type fixture struct {
 func newFixture(t *testing.T) *fixture {
 	f := &fixture{T: t, data: filepath.Join(t.TempDir(), "data"), upstream: newUpstream(t), logs: &lockedBuffer{}}
 	var err error
-	f.server, err = Open(t.Context(), Startup{Data: f.data, Site: "127.0.0.1:0", Console: "127.0.0.1:0"}, testOptions(f.logs))
+	f.server, err = Open(t.Context(), Startup{Data: f.data, Site: "127.0.0.1:0", HTTPS: "127.0.0.1:0", Console: "127.0.0.1:0"}, testOptions(f.logs))
 	if err != nil {
 		t.Fatal(err)
 	}

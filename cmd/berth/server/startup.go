@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +25,7 @@ const maxStartup = 64 << 10
 type Startup struct {
 	Data         string     `toml:"-"`             // data folder
 	Site         string     `toml:"site"`          // address that the site listens on
+	HTTPS        string     `toml:"https"`         // address for HTTPS, listened on once certificates are wanted
 	Console      string     `toml:"console"`       // address that the console listens on
 	ConsoleHosts []string   `toml:"console-hosts"` // names under which the console may be called, beside loopback
 	LogLevel     slog.Level `toml:"log-level"`     // debug, info, warn or error
@@ -33,7 +35,7 @@ type Startup struct {
 // LoadStartup reads a startup file; "" means the one in the data folder,
 // which may be absent. An unknown key is an error.
 func LoadStartup(file, data string) (Startup, error) {
-	s := Startup{Data: data, Site: ":8080", Console: "127.0.0.1:8079"}
+	s := Startup{Data: data, Site: ":8080", HTTPS: ":8443", Console: "127.0.0.1:8079"}
 	required := file != ""
 	if !required {
 		file = filepath.Join(data, StartupFile)
@@ -49,13 +51,47 @@ func LoadStartup(file, data string) (Startup, error) {
 	return s, err
 }
 
+// CheckStartup returns what is wrong with the content of a startup file.
+func CheckStartup(file string, content []byte) error {
+	if len(content) > maxStartup {
+		return fmt.Errorf("%s has %d bytes; the most is %d", file, len(content), maxStartup)
+	}
+	var s Startup
+	if err := parseStartup(file, content, &s); err != nil {
+		return err
+	}
+	for _, a := range []struct{ key, address string }{{"site", s.Site}, {"console", s.Console}} {
+		if a.address == "" {
+			continue
+		}
+		_, port, err := net.SplitHostPort(a.address)
+		if err == nil {
+			_, err = net.LookupPort("tcp", port)
+		}
+		if err != nil {
+			return fmt.Errorf("%s:%d: %s = %q is no address of the form host:port or :port", file, lineOf(content, a.key), a.key, a.address)
+		}
+	}
+	return nil
+}
+
+// lineOf returns the line of a top-level key, 1 when it is hard to find.
+func lineOf(content []byte, key string) int {
+	for i, line := range strings.Split(string(content), "\n") {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), key); ok && strings.HasPrefix(strings.TrimSpace(rest), "=") {
+			return i + 1
+		}
+	}
+	return 1
+}
+
 func parseStartup(file string, b []byte, s *Startup) error {
 	d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
 	err := d.Decode(s)
 	var unknown *toml.StrictMissingError
 	if errors.As(err, &unknown) {
 		line, _ := unknown.Errors[0].Position()
-		return fmt.Errorf("%s:%d: unknown key %q; known are site, console, console-hosts, log-level, access-log", file, line, strings.Join(unknown.Errors[0].Key(), "."))
+		return fmt.Errorf("%s:%d: unknown key %q; known are site, https, console, console-hosts, log-level, access-log", file, line, strings.Join(unknown.Errors[0].Key(), "."))
 	}
 	var bad *toml.DecodeError
 	if errors.As(err, &bad) {

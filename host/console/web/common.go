@@ -47,7 +47,7 @@ func (r *request) loginPage() error {
 
 func (r *request) login() error {
 	next := localPath(r.PostFormValue("next"))
-	if e := r.handler.opts.Owner.Verify(r.Request, r.PostFormValue("password")); e != nil {
+	if e := r.verify("Log in"); e != nil {
 		return r.answer(e.Status, layout{Title: "Log in", Template: "login", Bare: true, Data: passwordForm{Next: next, Error: e}})
 	}
 	if _, err := r.handler.opts.Sessions.Begin(r.w, r.Request, owner); err != nil {
@@ -56,7 +56,20 @@ func (r *request) login() error {
 	return r.redirect(next, "")
 }
 
+// verify looks at the password of a form, and writes down how that went. Who
+// is told to wait was not looked at: a flood of them must not fill the log.
+func (r *request) verify(action string) *console.Error {
+	e := r.handler.opts.Owner.Verify(r.Request, r.PostFormValue("password"))
+	if e == nil || e.Status != http.StatusTooManyRequests {
+		r.handler.opts.Console.NoteAccess(r.Context(), owner, action, e)
+	}
+	return e
+}
+
 func (r *request) logout() error {
+	if _, e := r.handler.opts.Console.Authenticate(r.Request); e == nil {
+		r.handler.opts.Console.NoteAccess(r.Context(), owner, "Log out", nil)
+	}
 	if err := r.handler.opts.Sessions.End(r.w, r.Request); err != nil {
 		return err
 	}
@@ -86,7 +99,9 @@ func (r *request) claim() error {
 	if e := r.handler.opts.Owner.MayClaim(r.Request, code); e != nil {
 		return r.claimElsewhere(e)
 	}
-	if e := r.handler.opts.Owner.Claim(r.Request, code, r.PostFormValue("password")); e != nil {
+	e := r.handler.opts.Owner.Claim(r.Request, code, r.PostFormValue("password"))
+	r.handler.opts.Console.NoteAccess(r.Context(), owner, "Set the first password", e)
+	if e != nil {
 		return r.answer(e.Status, layout{Title: "Welcome", Template: "claim", Bare: true, Data: passwordForm{Code: code, Error: e}})
 	}
 	if _, err := r.handler.opts.Sessions.Begin(r.w, r.Request, owner); err != nil {
@@ -101,7 +116,7 @@ func (r *request) confirmPage() error {
 
 func (r *request) confirm() error {
 	next := localPath(r.PostFormValue("next"))
-	if e := r.handler.opts.Owner.Verify(r.Request, r.PostFormValue("password")); e != nil {
+	if e := r.verify("Give the password again"); e != nil {
 		return r.answer(e.Status, layout{Title: "Your password again", Template: "confirm", Data: passwordForm{Next: next, Error: e}})
 	}
 	if session := r.who().Session; session != nil {

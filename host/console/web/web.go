@@ -62,7 +62,7 @@ type place struct {
 
 // places are the entries of the navigation, in its order. Each is in a file of
 // its own.
-var places = []*place{home, access}
+var places = []*place{home, modules, sitemap, configuration, releases, traffic, logs, access, system}
 
 // A page answers one route. Its scope is what the caller must have; a page is
 // shown with that of everything it does.

@@ -27,6 +27,9 @@ import (
 // axeFile is where tests find axe-core. It checks pages and ships with none.
 const axeFile = "../../../../cmd/berth/journeys/testdata/axe.min.js.gz"
 
+// work is where dist comes to be.
+const work = "dist.new"
+
 func main() {
 	if err := build(); err != nil {
 		fmt.Fprintln(os.Stderr, "build the console's assets:", err)
@@ -43,10 +46,10 @@ func build() error {
 	if err := installPackages(packages); err != nil {
 		return err
 	}
-	if err := os.RemoveAll("dist"); err != nil {
+	if err := os.RemoveAll(work); err != nil { // of a build that was broken off
 		return err
 	}
-	if err := os.Mkdir("dist", 0o755); err != nil {
+	if err := os.Mkdir(work, 0o755); err != nil {
 		return err
 	}
 	modules := filepath.Join(packages, "node_modules")
@@ -67,7 +70,13 @@ func build() error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join("dist", built.ManifestFile), append(b, '\n'), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(work, built.ManifestFile), append(b, '\n'), 0o644); err != nil {
+		return err
+	}
+	if err := os.RemoveAll("dist"); err != nil {
+		return err
+	}
+	if err := os.Rename(work, "dist"); err != nil {
 		return err
 	}
 	return keepAxe(modules)
@@ -170,7 +179,7 @@ func write(m *built.Manifest, name string, content []byte) error {
 func put(m *built.Manifest, file string, content []byte) error {
 	sum := sha256.Sum256(content)
 	m.Sums[file] = hex.EncodeToString(sum[:])
-	return os.WriteFile(filepath.Join("dist", file), content, 0o644)
+	return os.WriteFile(filepath.Join(work, file), content, 0o644)
 }
 
 // licences gathers the licences of the packages, which the bundles have to

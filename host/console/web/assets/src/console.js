@@ -77,6 +77,9 @@ window.addEventListener("pageshow", () => {
 
 document.addEventListener("htmx:after:swap", () => dress(document));
 
+// On a narrow window the places are a row to scroll.
+document.querySelector(".places a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 dress(document);
 search();
 const live = document.body.dataset.live;
