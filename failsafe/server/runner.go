@@ -119,37 +119,54 @@ type helperError struct {
 
 func (e *helperError) Error() string { return e.message }
 
-// run runs a helper to its end. Its standard output goes to out, its standard
-// error is returned and, when out is a job, shown too.
+// run runs a helper to its end. Its standard output goes to out, the end of
+// its standard error is returned. A job shows both, in their order.
 func (r *runner) run(ctx context.Context, limits helper.Limits, args []string, stdin io.Reader, out io.Writer) (stderr string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limits.Time)
 	defer cancel()
 	words := append([]string{"--time", limits.Time.String(), "--memory", strconv.FormatInt(limits.Memory, 10), "--"}, args...)
 	cmd := r.helper(ctx, words...)
 	last := &tailWriter{}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, out, io.Writer(last)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, out, last
 	if j, ok := out.(*job); ok {
-		cmd.Stderr = io.MultiWriter(last, j)
+		both := io.MultiWriter(last, j)
+		cmd.Stdout, cmd.Stderr = both, both
 	}
 	cmd.WaitDelay = grace
 	ownProcess(cmd)
 	err = runLocked(cmd)
 	stderr = strings.TrimSpace(record.Plain(record.Redact(last.String())))
+	return stderr, explain(ctx, limits, err, stderr)
+}
+
+// explain says in a sentence why a helper did not do what it should.
+func explain(ctx context.Context, limits helper.Limits, err error, stderr string) error {
 	switch exit := (*exec.ExitError)(nil); {
 	case err == nil:
-		return stderr, nil
+		return nil
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return stderr, &helperError{fmt.Sprintf("It took longer than %s and was ended.", inWords(limits.Time)), -1}
+		return &helperError{fmt.Sprintf("It took longer than %s and was ended.", inWords(limits.Time)), -1}
 	case ctx.Err() != nil:
-		return stderr, &helperError{"It was cancelled.", -1}
+		return &helperError{"It was cancelled.", -1}
 	case errors.As(err, &exit) && exit.ExitCode() == helper.ExitLocked:
-		return stderr, &helperError{capital(errLocked.Error()), helper.ExitLocked}
+		return &helperError{capital(errLocked.Error()), helper.ExitLocked}
 	case errors.As(err, &exit) && exit.ExitCode() == helper.ExitFailed:
-		return stderr, &helperError{firstLine(strings.TrimPrefix(stderr, "berth: error: ")), helper.ExitFailed}
+		return &helperError{firstLine(saidError(stderr)), helper.ExitFailed}
 	case errors.As(err, &exit):
-		return stderr, &helperError{fmt.Sprintf("It crashed (%v). What it read is damaged, or it needed more memory than it may have.", err), exit.ExitCode()}
+		return &helperError{fmt.Sprintf("It crashed (%v). What it read is damaged, or it needed more memory than it may have.", err), exit.ExitCode()}
 	}
-	return stderr, &helperError{fmt.Sprintf("It could not be started: %v.", err), -1}
+	return &helperError{fmt.Sprintf("It could not be started: %v.", err), -1}
+}
+
+// errorMark begins the line of a program of ours that says why it failed.
+const errorMark = "berth: error: "
+
+// saidError returns what a helper said last about its failure.
+func saidError(stderr string) string {
+	if i := strings.LastIndex(stderr, errorMark); i >= 0 {
+		return stderr[i+len(errorMark):]
+	}
+	return stderr
 }
 
 // Write takes output of the helper, both of standard output and error. Only

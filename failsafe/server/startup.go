@@ -121,7 +121,7 @@ func (s *Server) keepCopy(text string) error {
 func (s *Server) checkStartup(ctx context.Context, text string) error {
 	stderr, err := s.runner.run(ctx, helper.ShortLimits, []string{helper.CheckStartup}, strings.NewReader(text), io.Discard)
 	if e := (*helperError)(nil); errors.As(err, &e) && e.code == helper.ExitFailed && stderr != "" {
-		return errors.New(strings.TrimPrefix(stderr, "berth: error: "))
+		return errors.New(saidError(stderr))
 	}
 	return err
 }

@@ -33,11 +33,12 @@ type viewer struct {
 }
 
 // viewer reads who asks, and takes the site's own cookies out of the request.
-func (g *generation) viewer(r *http.Request, now time.Time) viewer {
+func (g *generation) viewer(r *http.Request) viewer {
 	v := viewer{onBetaHost: g.betaHost != "" && hostOf(r) == g.betaHost}
 	if r.Header["Cookie"] == nil {
 		return v
 	}
+	now := time.Now()
 	for _, tokenText := range takeCookies(r.Header, betaCookie) {
 		for _, t := range openTokens(g.settings.BetaKey, tokenText, now) {
 			if t.owner {
@@ -162,7 +163,7 @@ func (v *viewer) dependence(m *mount, slot Slot) (byCookie, private bool) {
 // takeToken recognises a request that carries a token in its address. The
 // browser is to keep the cookie, which is "" for a token that is not valid, and
 // to go on with what is left of the query.
-func (g *generation) takeToken(r *http.Request, now time.Time) (query, cookie string, ok bool) {
+func (g *generation) takeToken(r *http.Request) (query, cookie string, ok bool) {
 	if !strings.Contains(r.URL.RawQuery, BetaParameter) || r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return "", "", false
 	}
@@ -170,7 +171,7 @@ func (g *generation) takeToken(r *http.Request, now time.Time) (query, cookie st
 	if values == nil {
 		return "", "", false
 	}
-	given := values[0]
+	now, given := time.Now(), values[0]
 	if given == "off" {
 		return query, siteCookie(r, betaCookie, "", now, now), true
 	}
