@@ -33,8 +33,15 @@ type Func struct {
 
 	// Blocking marks functions that may wait for something outside the guest
 	// (a body, a dependency, the network). Their time does not count against
-	// the guest's compute budget.
+	// the guest's compute budget. One that seldom waits is not marked, and
+	// calls [Guest.Wait] when it does: to look at the clock twice costs as much
+	// as all the rest of a call.
 	Blocking bool
+
+	// Impersonal marks functions whose effect does not depend on State, so
+	// that instances of all deployments may share what a guest made of it
+	// while it started.
+	Impersonal bool
 
 	// Call runs the function for guest g. stack holds the parameters on entry
 	// and the results on return, one value in each element, as in
@@ -87,6 +94,11 @@ type Guest interface {
 	//
 	// It must not be called from inside a host function.
 	Invoke(entry int, stack []uint64) error
+
+	// Wait runs f for a host function that is not marked as blocking and yet
+	// has to wait this time: the time is not the guest's. The error that it
+	// returns is f's, and must end the host function.
+	Wait(f func() error) error
 
 	// Has reports whether the guest exports the entry point.
 	Has(entry int) bool

@@ -26,6 +26,7 @@ func (g *fakeGuest) State() any                 { return g }
 func (g *fakeGuest) Berth() *Session            { return g.session }
 func (g *fakeGuest) Flags() *uint32             { return new(uint32) }
 func (g *fakeGuest) Invoke(int, []uint64) error { return errors.New("no entry points") }
+func (*fakeGuest) Wait(f func() error) error    { return f() }
 func (g *fakeGuest) Has(int) bool               { return false }
 func (g *fakeGuest) Bytes(p, n uint32) ([]byte, bool) {
 	if uint64(p)+uint64(n) > uint64(len(g.memory)) {

@@ -91,5 +91,12 @@ func respond(c call, stack []uint64) error {
 	if err != nil {
 		return err
 	}
-	return c.writeResponse(body)
+	if len(body) <= unsent && !c.started {
+		return c.writeResponse(body)
+	}
+	return c.Wait(func() error { return c.writeResponse(body) })
 }
+
+// unsent is how much of an answer net/http takes without sending any of it, in
+// bytes.
+const unsent = 2 << 10

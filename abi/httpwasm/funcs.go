@@ -27,7 +27,7 @@ const (
 )
 
 var funcs = []abi.Func{
-	{Module: Module, Name: "enable_features", Params: types(i32), Results: types(i32), Call: always(enableFeatures)},
+	{Module: Module, Name: "enable_features", Params: types(i32), Results: types(i32), Impersonal: true, Call: always(enableFeatures)},
 	{Module: Module, Name: "get_config", Params: types(i32, i32), Results: types(i32), Call: always(getConfig)},
 	{Module: Module, Name: "log_enabled", Params: types(i32), Results: types(i32), Call: logEnabled},
 	{Module: Module, Name: "log", Params: types(i32, i32, i32), Call: always(log)},
@@ -47,7 +47,7 @@ var funcs = []abi.Func{
 	{Module: Module, Name: "set_status_code", Params: types(i32), Call: onRequest(setStatusCode)},
 	{Module: Module, Name: "get_source_addr", Params: types(i32, i32), Results: types(i32), Call: onRequest(getSourceAddr)},
 	{Module: ModuleExtra, Name: "request_head", Params: types(i32, i32), Results: types(i32), Call: onRequest(requestHead)},
-	{Module: ModuleExtra, Name: "respond", Params: types(i32, i32, i32, i32, i32), Blocking: true, Call: onRequest(respond)},
+	{Module: ModuleExtra, Name: "respond", Params: types(i32, i32, i32, i32, i32), Call: onRequest(respond)},
 }
 
 func types(t ...abi.ValueType) []abi.ValueType { return t }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/berth-host/berth/cmd/berth/server"
 	"github.com/berth-host/berth/cmd/berth/service"
 	"github.com/berth-host/berth/failsafe/helper"
 	"github.com/berth-host/berth/failsafe/password"
@@ -44,7 +45,7 @@ func serveFlags(c *cli, f *flag.FlagSet) func() service.Config {
 	port := f.Int("port", 8079, "`port` of the console on loopback; 0: any")
 	password := f.String("admin-password-file", "", "`file` that holds the owner's password; $"+password.Variable+" may hold it too")
 	return func() service.Config {
-		config := service.Config{Data: c.data, Startup: *startup, Port: -1, PasswordFile: *password, Stderr: c.stderr, Compiler: compilerCommand}
+		config := service.Config{Data: c.data, Startup: *startup, Port: -1, PasswordFile: *password, Version: server.Version(), Stderr: c.stderr}
 		if given(f, "site") {
 			config.Site = *site
 		}
@@ -78,7 +79,7 @@ func setupServeChild(c *cli, f *flag.FlagSet) func(context.Context, []string) er
 		if !child.Wrapped() {
 			return &usageError{message: childVerb + " is what berth serve starts by itself", hint: "berth serve"}
 		}
-		return exitWith(service.Child(ctx, config(), child))
+		return exitWith(service.Child(ctx, config(), child, server.Options{Compiler: compilerCommand, Wrapper: child}))
 	}
 }
 
@@ -93,8 +94,12 @@ func childArgs(f *flag.FlagSet) []string {
 	return args
 }
 
-// addressURL is where a listener that is bound to an address is reached.
+// addressURL is where a listener that is bound to an address is reached; ""
+// where none is bound.
 func addressURL(address string) string {
+	if address == "" {
+		return ""
+	}
 	host, port, err := net.SplitHostPort(address)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
 		address = net.JoinHostPort("localhost", port)
@@ -108,6 +113,9 @@ func (c *cli) printStarted(site, console, data string) {
 	if c.json {
 		_ = c.print(map[string]string{"site": site, "console": console, "data": data}, nil) // the server runs, whoever listens
 		return
+	}
+	if site == "" {
+		site = "has no address; the console's page says why"
 	}
 	fmt.Fprintf(c.stderr, "site     %s\nconsole  %s\ndata     %s\n", site, console, data)
 }

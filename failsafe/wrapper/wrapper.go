@@ -222,7 +222,7 @@ func (w *wrapper) takeLock() error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil
 	}
-	f, err := os.OpenFile(filepath.Join(folder, lockName), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(filepath.Join(folder, lockName), os.O_RDONLY|os.O_CREATE, 0o600) // not for writing: the disk may have to be made read-only
 	if err != nil {
 		return nil
 	}

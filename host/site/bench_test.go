@@ -3,9 +3,12 @@ package site
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/berth-host/berth/abi/httpwasm"
+	"github.com/berth-host/berth/host/engine"
 )
 
 // A discard is a connection without a visitor: what remains is our own work.
@@ -15,9 +18,20 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) WriteHeader(int)             {}
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 
+// bundled returns a unit of a package that ships with berth.
+func bundled(b *testing.B, folder string) *Unit {
+	module, err := os.ReadFile(filepath.Join("..", "..", "modules", folder, "hello.wasm"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &Unit{ID: folder, Package: "hello.example/" + folder, Version: "v1.0.0", Code: codeOf(module), Dialect: dialectHTTPWasm, Isolation: engine.IsolationShared}
+}
+
 // BenchmarkHello is the whole way of a request but for net/http.
 func BenchmarkHello(b *testing.B) {
 	for name, m := range map[string]Mount{
+		"C":       mountAt("/", deploy(bundled(b, "hello-c"))),
+		"Go":      mountAt("/", deploy(bundled(b, "hello-go"))),
 		"handler": mountAt("/", deploy(guest(b, "hello"))),
 		"filter":  mountAt("/", deploy(guest(b, "hello"), guest(b, "!p"))),
 		"asset":   mountAt("/", deploy(assetUnit())),

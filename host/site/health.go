@@ -54,7 +54,7 @@ func (d *deployment) ask(ctx context.Context, g *generation, m *mount, u *unit, 
 	r.Host = cmp.Or(m.Host, g.settings.Host, "localhost")
 	r.Header.Set("User-Agent", "berth-health")
 	out := &answer{header: http.Header{}}
-	v := &visit{site: d.site, g: g, start: time.Now(), original: r, request: *r, mount: m, deployment: d, chain: c}
+	v := &visit{site: d.site, g: g, start: clock(), original: r, request: *r, mount: m, deployment: d, chain: c}
 	v.w, v.id = out, v.ids.next()
 	err = v.pass(c.filters, v, r, (*visit).handle)
 	v.finish()

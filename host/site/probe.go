@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 )
 
 // Alive takes the way of a request up to its mount, and no further: no module
@@ -71,7 +70,7 @@ func (s *Site) Ask(ctx context.Context, mountID string) (status int, err error) 
 	r.Host = cmp.Or(m.Host, g.settings.Host, "localhost")
 	r.Header.Set("User-Agent", "berth-self-test")
 	out := &discarding{header: http.Header{}}
-	v := &visit{site: s, g: g, start: time.Now(), original: r, request: *r}
+	v := &visit{site: s, g: g, start: clock(), original: r, request: *r}
 	v.w, v.id = out, v.ids.next()
 	err = v.dispatch(v, r)
 	v.finish()

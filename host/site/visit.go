@@ -18,7 +18,7 @@ type visit struct {
 	site   *Site
 	g      *generation
 	ids    requestIDs
-	start  time.Time
+	start  time.Duration // by the site's clock
 	viewer viewer
 
 	original *http.Request // as the server has it
@@ -47,12 +47,18 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v.serve(&v.request)
 }
 
+// epoch is where the site's clock starts: a duration since a fixed moment costs
+// half of what a time.Time does.
+var epoch = time.Now()
+
+func clock() time.Duration { return time.Since(epoch) }
+
 // visits that are over are used again: they are large, and a busy site makes
 // many. Nothing that a module is given leads to a visit when that is over.
 var visits = sync.Pool{New: func() any { return new(visit) }}
 
 func (v *visit) begin(s *Site, w http.ResponseWriter, r *http.Request) {
-	v.site, v.g, v.start, v.original = s, s.enter(), time.Now(), r
+	v.site, v.g, v.start, v.original = s, s.enter(), clock(), r
 	v.w, v.id = w, v.ids.next()
 	// Modules may change the request. Were it the server's own, a HEAD that
 	// became a GET would put a body on the connection where none may be.
@@ -70,14 +76,14 @@ func (v *visit) serve(r *http.Request) {
 		v.redirectTo(http.StatusPermanentRedirect, plain, r.URL.RawQuery)
 		return
 	}
-	if query, cookie, ok := v.g.takeToken(r, v.start); ok {
+	if query, cookie, ok := v.g.takeToken(r); ok {
 		v.keep(cookie)
 		v.Header().Set("Cache-Control", "no-store")
 		v.Header().Set("Referrer-Policy", "no-referrer")
 		v.redirectTo(http.StatusSeeOther, r.URL.EscapedPath(), query)
 		return
 	}
-	v.viewer = v.g.viewer(r, v.start)
+	v.viewer = v.g.viewer(r)
 	if !v.g.settings.Open && !v.viewer.owner {
 		writeNotice(v, r, http.StatusServiceUnavailable, v.id.text(), "This site is closed", "It is not open to visitors at the moment. Please come back later.")
 		return
@@ -144,7 +150,8 @@ func (v *visit) route(w http.ResponseWriter, r *http.Request) error {
 	slot, cookie := v.viewer.choose(m, v.g.settings.BetaKey)
 	v.byCookie, v.private = v.viewer.dependence(m, slot)
 	if cookie != "" {
-		v.keep(siteCookie(r, shareCookie, cookie, v.start, v.start.Add(shareAge)))
+		now := time.Now()
+		v.keep(siteCookie(r, shareCookie, cookie, now, now.Add(shareAge)))
 	}
 	if slot == Production && m.Disabled != "" {
 		writePage(w, r, http.StatusServiceUnavailable, v.id.text())
@@ -329,7 +336,7 @@ func (v *visit) end(panicked any) {
 		v.finish()
 		v.body.finish(r)
 	}
-	took := time.Since(v.start)
+	took := clock() - v.start
 	status := v.status
 	if v.cut || r.Context().Err() != nil {
 		status = 0

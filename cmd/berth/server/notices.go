@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/berth-host/berth/host/console/api"
+	"github.com/berth-host/berth/registry/store"
 )
 
 // A Notice is something that the owner has to know while the server runs, and
@@ -63,20 +64,23 @@ const (
 	clockJump = time.Minute
 )
 
-// look watches what surrounds the server until ctx ends: the disk and the
-// clock. Neither is a reason to stop.
-func (s *Server) look(ctx context.Context) {
+// look watches what the server depends on until ctx ends. Neither disk nor
+// clock are reasons to stop; a store that turns out to be damaged is, and is
+// the error.
+func (s *Server) look(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	clock := newClock(s.now)
 	for {
 		s.lookAtDisk()
-		if by := clock.jumped(); by != 0 {
+		if by := s.clock.jumped(); by != 0 {
 			s.tellJump(by)
+		}
+		if _, err := s.chain.Head(ctx); errors.Is(err, store.ErrCorrupt) {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-tick.C:
 		}
 	}

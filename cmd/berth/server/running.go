@@ -14,8 +14,9 @@ type running struct {
 	start    protocol.Start // what the wrapper said
 	began    time.Time
 	now      func() time.Time // wall clock
-	broken   func() error     // why the store takes no more writes; nil: it does
-	breaks   <-chan struct{}  // closed when it no longer does
+	clock    *clock
+	broken   func() error    // why the store takes no more writes; nil: it does
+	breaks   <-chan struct{} // closed when it no longer does
 	proof    *proof
 	notices  *notices
 	leftOut  leftOut
@@ -32,6 +33,7 @@ func newRunning(opts Options) running {
 	if r.now == nil {
 		r.now = time.Now
 	}
+	r.clock = newClock(r.now)
 	if r.wrapper == nil {
 		r.wrapper = &protocol.Child{}
 	}

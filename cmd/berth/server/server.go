@@ -43,6 +43,7 @@ import (
 	"github.com/berth-host/berth/registry/secret"
 	"github.com/berth-host/berth/registry/store"
 	"github.com/berth-host/berth/registry/store/bolt"
+	"github.com/berth-host/berth/registry/workshop"
 )
 
 // Options are what a server needs beyond its startup file.
@@ -74,6 +75,7 @@ type Server struct {
 	engine   *engine.Engine
 	registry *registry.Registry
 	packages *packages
+	workshop *workshop.Workshop
 	plans    plans
 	chain    *revision.Chain
 	site     *site.Site
@@ -113,6 +115,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36), running: newRunning(opts), authorityRoots: opts.AuthorityRoots}
 	s.log = slog.New(logs.Handler(opts.Log.Handler(), s.lines))
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	heapFloor()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -151,6 +154,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if s.registry, err = registry.Open(ctx, s.store, Prepare(s.engine)); err != nil {
 		return s, err
 	}
+	s.workshop = workshop.New(s.store, s.registry)
 	if err := s.registry.Collect(ctx); err != nil { // of installs that were cut off
 		return s, err
 	}
@@ -170,7 +174,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
-	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
+	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), AssetDir: filepath.Join(startup.Data, "cache", "assets"), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
@@ -276,6 +280,7 @@ func (s *Server) routes() []console.Route {
 	for _, part := range [][]console.Route{
 		s.packageRoutes(),
 		s.planRoutes(),
+		s.copyRoutes(),
 		s.mountRoutes(),
 		s.revisionRoutes(),
 		s.configRoutes(),
@@ -285,6 +290,8 @@ func (s *Server) routes() []console.Route {
 		s.auditRoutes(),
 		s.backupRoutes(),
 		s.certificateRoutes(),
+		s.filterRoutes(),
+		s.aboutRoutes(),
 		s.overviewRoutes(),
 		s.bundledRoutes(),
 		s.accessRoutes(),
@@ -309,10 +316,14 @@ func (s *Server) writeAccess() error {
 		return err
 	}
 	tmp := s.accessFile() + ".new"
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return err
+	err = os.WriteFile(tmp, b, 0o600)
+	if err == nil {
+		err = os.Rename(tmp, s.accessFile())
 	}
-	return os.Rename(tmp, s.accessFile())
+	if err != nil {
+		_ = os.Remove(tmp) // half of it, on a full disk
+	}
+	return err
 }
 
 func (s *Server) accessFile() string { return filepath.Join(s.startup.Data, client.AccessFile) }
@@ -344,16 +355,17 @@ func (s *Server) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	background.Go(func() { s.watch.run(serving, s.giveUp) })
-	background.Go(func() { s.look(serving) })
 	background.Go(func() { s.site.Record(serving) })
-	failed := make(chan error, 3)
+	failed := make(chan error, 4)
 	go func() { failed <- s.siteServer.Serve(s.siteListener) }()
 	go func() { failed <- s.consoleServer.Serve(s.consoleListener) }()
-	background.Go(func() {
-		if err := s.serveProven(serving); err != nil {
-			failed <- err
-		}
-	})
+	for _, watch := range []func(context.Context) error{s.serveProven, s.look} {
+		background.Go(func() {
+			if err := watch(serving); err != nil {
+				failed <- err
+			}
+		})
+	}
 	var err error
 	select {
 	case <-ctx.Done():

@@ -3,45 +3,44 @@ package service
 import (
 	"context"
 	"fmt"
-	"html"
-	"net/http"
+	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"time"
 
+	"github.com/berth-host/berth/cmd/berth/server"
+	"github.com/berth-host/berth/failsafe/helper"
+	"github.com/berth-host/berth/failsafe/password"
 	"github.com/berth-host/berth/failsafe/protocol"
+	failsafe "github.com/berth-host/berth/failsafe/server"
 	"github.com/berth-host/berth/host/console/client"
 )
 
-func runFailsafe(ctx context.Context, c Config, child *protocol.Child) int {
-	_ = os.Remove(filepath.Join(c.Data, client.AccessFile)) // of a server that crashed
-	code := make(chan int, 1)
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
-		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprintf(w, "<!doctype html><title>berth failsafe</title><p>Nothing was deleted.<p>%s", html.EscapeString(child.Start().Reason))
-	})
-	mux.HandleFunc("POST /start", func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case code <- protocol.ExitNormal:
-		default:
-		}
-	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go server.Serve(child.Listener(protocol.Console))
-	if l := child.Listener(protocol.Site); l != nil {
-		go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}))
+// serveFailsafe runs the failsafe pages.
+func serveFailsafe(ctx context.Context, c Config, child *protocol.Child, owner *password.Owner) int {
+	// Of a server that crashed: its token opens nothing here.
+	_ = os.Remove(filepath.Join(c.Data, client.AccessFile))
+	config := failsafe.Config{
+		Data: c.Data, Startup: c.Startup, Version: c.Version, Password: owner, Key: child.Start().Key,
+		Helper: func(ctx context.Context, args ...string) *exec.Cmd {
+			return exec.CommandContext(ctx, executable(), append([]string{helper.Verb, "--data=" + c.Data}, args...)...)
+		},
+		Terminal: c.Stderr, Log: slog.New(slog.NewTextHandler(c.Stderr, nil)),
 	}
-	child.Phase(protocol.Report{Phase: protocol.PhaseServe})
-	child.Good()
-	go child.Heartbeat(ctx, func(context.Context) error { return nil })
-	select {
-	case <-ctx.Done():
-		return 0
-	case n := <-code:
-		_ = server.Shutdown(ctx)
-		return n
+	if config.Startup == "" {
+		config.Startup = filepath.Join(c.Data, server.StartupFile)
 	}
+	if c.Port >= 0 {
+		config.PortFlag = fmt.Sprintf("--port %d", c.Port)
+	}
+	return failsafe.Run(ctx, child, config)
+}
+
+// executable is the program that runs.
+func executable() string {
+	path, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return path
 }

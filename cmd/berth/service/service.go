@@ -10,7 +10,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os/exec"
 	"strconv"
 
 	"github.com/berth-host/berth/cmd/berth/server"
@@ -27,8 +26,8 @@ type Config struct {
 	Port         int    // of the console on loopback; below 0 as the startup file says
 	PasswordFile string // holds the owner's password; "" for none
 
-	Stderr   io.Writer
-	Compiler func(ctx context.Context) *exec.Cmd // see [server.Options]
+	Version string // of berth
+	Stderr  io.Writer
 }
 
 // load reads the startup file; what the command line says wins. With an error
@@ -64,12 +63,9 @@ func Wrap(ctx context.Context, c Config, w wrapper.Config, ready func(wrapper.Ad
 	return wrapper.Run(ctx, w)
 }
 
-// Child is the process that the wrapper starts. It returns its exit code.
-func Child(ctx context.Context, c Config, child *protocol.Child) int {
-	return runChild(ctx, c, child, server.Options{Compiler: c.Compiler, Wrapper: child})
-}
-
-func runChild(ctx context.Context, c Config, child *protocol.Child, options server.Options) int {
+// Child is the process that the wrapper starts. The options' wrapper is how
+// the server sees it: child itself, but in tests. It returns the exit code.
+func Child(ctx context.Context, c Config, child *protocol.Child, options server.Options) int {
 	owner, err := c.owner()
 	options.Owner = owner
 	ctx, stop := context.WithCancel(ctx)
@@ -82,7 +78,7 @@ func runChild(ctx context.Context, c Config, child *protocol.Child, options serv
 		}
 	}()
 	if child.Mode() == protocol.Failsafe {
-		return runFailsafe(ctx, c, child) // where the wrapper has told of a given password that can't be used
+		return serveFailsafe(ctx, c, child, owner) // where the wrapper has told of a given password that can't be used
 	}
 	if err == nil {
 		err = owner.State()
@@ -93,8 +89,14 @@ func runChild(ctx context.Context, c Config, child *protocol.Child, options serv
 		err = serve(ctx, c, child, options)
 	}
 	var restart *server.Restart
+	if cause := context.Cause(ctx); cause != nil {
+		if errors.Is(cause, context.Canceled) {
+			return protocol.ExitStop // it was told to
+		}
+		err = cause
+	}
 	switch {
-	case err == nil, ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case err == nil:
 		return protocol.ExitStop
 	case errors.As(err, &restart):
 		if err := child.Hand(restart.Options...); err != nil {

@@ -1,0 +1,256 @@
+package faults
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/berth-host/berth/failsafe/protocol"
+	"github.com/berth-host/berth/failsafe/wrapper"
+)
+
+// phases are those of a start, in their order.
+var phases = []protocol.Phase{
+	protocol.PhaseProcess, protocol.PhaseStartup, protocol.PhaseStore, protocol.PhasePlan, protocol.PhaseCompile,
+	protocol.PhaseRoute, protocol.PhaseListen, protocol.PhaseSelfTest, protocol.PhaseServe,
+}
+
+// within which the page has to be there.
+const (
+	pageTime = 10 * time.Second
+	hangTime = 75 * time.Second
+)
+
+// deaths are the ways in which a process ends or does not, and what the owner
+// is to read of each.
+var deaths = []struct{ kind, cause string }{
+	{"error", injected},
+	{"panic", "panic: " + injected},
+	{"fatal", "fatal error: sync: unlock of unlocked mutex"},
+	{"exit", injected},
+	{"hang", "showed no sign of life"},
+	{"kill", "killed from outside (SIGKILL), most often by the system because memory ran out"},
+	{"memory", "out of memory"},
+}
+
+// TestDeaths lets the process die in every way in every phase: the page is
+// there in time and tells why and where; the way back works once the cause is
+// gone; and nothing that is remembered has changed.
+func TestDeaths(t *testing.T) {
+	t.Parallel()
+	for _, d := range deaths {
+		for _, phase := range phases {
+			t.Run(d.kind+" in "+string(phase), func(t *testing.T) {
+				t.Parallel()
+				r := newRig(t, fast)
+				before := r.remembered()
+				r.sabotage(sabotage{Phase: phase, Kind: d.kind})
+				begin := time.Now()
+				r.start()
+				r.within(pageTime, "the failsafe page", r.inFailsafe)
+				limit := pageTime
+				if d.kind == "hang" {
+					limit = time.Duration(float64(hangTime)*float64(fast.Beat)/float64(protocol.Beat)) + time.Second // what does not scale: three starts
+				}
+				if took := time.Since(begin); took > limit {
+					t.Errorf("the page is there after %v, more than %v", took, limit)
+				}
+				page := text(r.page())
+				if !strings.Contains(page, d.cause) {
+					t.Errorf("the page does not tell the cause, %q:\n%s", d.cause, page)
+				}
+				if d.kind != "error" && !strings.Contains(page, string(phase)) {
+					t.Errorf("the page does not tell the phase:\n%s", page)
+				}
+				if !strings.Contains(strings.ToLower(page), "nothing was deleted") {
+					t.Errorf("the page does not say that nothing was deleted:\n%s", page)
+				}
+				if status, _ := r.get(r.site + "/"); status != 503 {
+					t.Errorf("visitors get %d meanwhile", status)
+				}
+				r.wantUnchanged(before)
+				// Leaving without the cause gone comes back here.
+				r.mend()
+				r.leave("normal", nil)
+				r.within(pageTime, "the server", r.ready)
+				r.wantSite()
+			})
+		}
+	}
+}
+
+// TestRealHang is a hang with the times of a real server.
+func TestRealHang(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, wrapper.Limits{})
+	r.sabotage(sabotage{Phase: protocol.PhasePlan, Kind: "hang"})
+	begin := time.Now()
+	r.start()
+	r.within(hangTime, "the failsafe page", r.inFailsafe)
+	took := time.Since(begin)
+	if took > hangTime {
+		t.Errorf("the page is there after %v", took)
+	}
+	t.Logf("the page is there after %v", took.Round(100*time.Millisecond))
+	if page := text(r.page()); !strings.Contains(page, "showed no sign of life") {
+		t.Error(page)
+	}
+}
+
+// tmpfs mounts a small disk for a rig.
+func tmpfs(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := syscall.Mount("berth-faults", dir, "tmpfs", 0, "size=24m"); err != nil {
+		t.Skipf("a disk of our own can't be mounted here, which takes root: %v", err)
+	}
+	t.Cleanup(func() {
+		// A child may still be on its way out.
+		for i := 0; ; i++ {
+			err := syscall.Unmount(dir, 0)
+			if err == nil {
+				return
+			}
+			if i > 100 {
+				t.Errorf("unmount: %v", err)
+				_ = syscall.Unmount(dir, syscall.MNT_DETACH)
+				return
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+	return dir
+}
+
+// surroundings are what a server depends on, when it fails. In each phase the
+// server either goes to failsafe mode, whose page tells the cause, or serves
+// on, and says so: what it does not need any more is no reason to stop.
+var surroundings = []struct {
+	kind   string
+	only   []protocol.Phase // nil: all
+	tmpfs  bool
+	cause  string                 // on the page, or among the notices
+	alive  func(r *rig, s string) // what has to be true when it serves on; s are the notices
+	mend   func(r *rig, kept string) error
+	writes bool // the cause itself changes data
+}{
+	{kind: "disk full", tmpfs: true, cause: "is full", alive: func(*rig, string) {},
+		mend: func(r *rig, _ string) error { return os.Remove(filepath.Join(filepath.Dir(r.Data), filler)) }},
+	// Once the store is open for writing, the system refuses to make its disk
+	// read-only.
+	{kind: "read-only", only: phases[:3], tmpfs: true, cause: "read-only",
+		mend: func(r *rig, _ string) error {
+			return syscall.Mount("", filepath.Dir(r.Data), "", syscall.MS_REMOUNT, "size=24m")
+		}},
+	{kind: "corrupt", writes: true, cause: "damaged",
+		mend: func(r *rig, kept string) error {
+			return overwrite(filepath.Join(r.Data, "registry.db"), filepath.Join(kept, "registry.db"))
+		}},
+	{kind: "password", writes: true, cause: "", alive: func(*rig, string) {},
+		mend: func(r *rig, kept string) error {
+			return overwrite(filepath.Join(r.Data, "password.hash"), filepath.Join(kept, "password.hash"))
+		}},
+	{kind: "clock+", cause: "never in failsafe", alive: func(*rig, string) {}},
+	{kind: "clock-", cause: "never in failsafe", alive: (*rig).noticedClock},
+}
+
+// overwrite puts the bytes of a file into another.
+func overwrite(to, from string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o600)
+}
+
+func (r *rig) noticedClock(string) {
+	r.within(pageTime, "a notice about the clock", func() bool {
+		for _, n := range r.system().Notices {
+			if n.Kind == "clock" && strings.Contains(n.Message, "clock of this machine") {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+func TestSurroundings(t *testing.T) {
+	t.Parallel()
+	kept, err := template()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range surroundings {
+		for _, phase := range phases {
+			if s.only != nil && !slices.Contains(s.only, phase) {
+				continue
+			}
+			t.Run(s.kind+" in "+string(phase), func(t *testing.T) {
+				t.Parallel()
+				var r *rig
+				if s.tmpfs {
+					r = newRigIn(t, tmpfs(t), fast)
+				} else {
+					r = newRig(t, fast)
+				}
+				before := r.remembered()
+				r.sabotage(sabotage{Phase: phase, Kind: s.kind})
+				begin := time.Now()
+				r.start()
+				var failsafe bool
+				r.within(pageTime, "the failsafe page or the server", func() bool {
+					failsafe = r.inFailsafe()
+					return failsafe || s.alive != nil && r.ready()
+				})
+				if took := time.Since(begin); took > pageTime {
+					t.Errorf("it takes %v", took)
+				}
+				mended := false
+				mend := func() {
+					r.mend()
+					if s.mend == nil || mended {
+						return
+					}
+					mended = true
+					if err := s.mend(r, kept); err != nil && !errors.Is(err, os.ErrNotExist) {
+						t.Fatal(err)
+					}
+				}
+				if failsafe {
+					page := text(r.page())
+					if !strings.Contains(page, s.cause) {
+						t.Errorf("the page does not tell the cause, %q:\n%s", s.cause, page)
+					}
+					if !s.writes {
+						r.wantUnchanged(before)
+					}
+					mend()
+					r.wantUnchanged(before)
+					r.leave("normal", nil)
+					r.within(pageTime, "the server", r.ready)
+				} else {
+					if s.alive == nil {
+						t.Fatalf("the server serves where it should not\n%s", r.stderr)
+					}
+					var notices strings.Builder
+					r.within(pageTime, "what the owner reads", func() bool {
+						notices.Reset()
+						for _, n := range r.system().Notices {
+							notices.WriteString(n.Message)
+						}
+						return s.kind != "disk full" || strings.Contains(notices.String(), "is full")
+					})
+					s.alive(r, notices.String())
+					r.wantSite()
+					mend()
+				}
+				r.wantSite()
+			})
+		}
+	}
+}
