@@ -85,7 +85,7 @@ func (s setup) child(ctx context.Context) int {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	sab := &saboteur{Child: child, data: s.Data, cancel: cancel}
+	sab := &saboteur{Child: child, data: s.Data, fault: s.Fault, cancel: cancel}
 	if b, err := os.ReadFile(s.Fault); err == nil {
 		if err := json.Unmarshal(b, &sab.sabotage); err != nil {
 			panic(err)
@@ -115,6 +115,7 @@ type saboteur struct {
 	*protocol.Child
 	sabotage
 	data   string
+	fault  string
 	cancel context.CancelCauseFunc
 
 	mu    sync.Mutex
@@ -171,6 +172,14 @@ func (s *saboteur) reach(phase protocol.Phase) {
 		must(spoil(filepath.Join(s.data, "registry.db")))
 	case "password":
 		must(spoil(filepath.Join(s.data, "password.hash")))
+	case "leak":
+		// What careless code would do.
+		key := fmt.Sprintf("%x", []byte(s.Start().Key))
+		must(os.WriteFile(s.fault+".key", []byte(key), 0o600))
+		access, err := os.ReadFile(filepath.Join(s.data, "console.json"))
+		must(err)
+		fmt.Fprintf(os.Stderr, "start=%+v %v password=%s access=%s\n", s.Start(), s.Start().Key, ownerPassword, access)
+		panic("Authorization: Bearer " + string(access))
 	case "clock+", "clock-":
 		s.mu.Lock()
 		s.shift = year
