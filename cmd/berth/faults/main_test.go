@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -41,7 +42,8 @@ type setup struct {
 	Console int    // port
 	Site    string // address
 	Limits  wrapper.Limits
-	Fault   string // file that holds a [sabotage] while there is a cause
+	Tracer  []string // command that runs the child; nil: none
+	Fault   string   // file that holds a [sabotage] while there is a cause
 }
 
 func TestMain(m *testing.M) {
@@ -57,7 +59,8 @@ func TestMain(m *testing.M) {
 		defer stop()
 		switch os.Args[1] {
 		case asWrapper:
-			os.Exit(service.Wrap(ctx, s.config(), wrapper.Config{Args: []string{asChild, os.Args[2]}, Limits: s.Limits}, func(a wrapper.Addresses) {
+			command := append(s.Tracer, os.Args[0], asChild, os.Args[2])
+			os.Exit(service.Wrap(ctx, s.config(), wrapper.Config{Executable: command[0], Args: command[1:], Limits: s.Limits}, func(a wrapper.Addresses) {
 				_ = json.NewEncoder(os.Stdout).Encode(a) // the rig waits for it
 			}))
 		case asChild:
@@ -67,7 +70,16 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == asCompiler {
 		os.Exit(engine.CompileMain(os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	// Most rows wait for something most of the time.
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		must(f.Value.Set("8"))
+	}
+	code := m.Run()
+	if data, err := template(); err == nil {
+		must(os.RemoveAll(filepath.Dir(data)))
+	}
+	os.Exit(code)
 }
 
 func (s setup) config() service.Config {
