@@ -36,6 +36,7 @@ import (
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/host/listen"
 	"github.com/berth-host/berth/host/logs"
+	"github.com/berth-host/berth/host/passkeys"
 	"github.com/berth-host/berth/host/site"
 	"github.com/berth-host/berth/registry"
 	"github.com/berth-host/berth/registry/audit"
@@ -84,6 +85,7 @@ type Server struct {
 	jobs     *console.Jobs
 	events   *console.Events
 	sessions *console.Sessions
+	passkeys *passkeys.Passkeys
 	owner    *owner
 	glance   glance
 	watch    *watch
@@ -186,6 +188,9 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 		return s, err
 	}
 	s.openDoor(opts.Owner)
+	if err := s.openPasskeys(); err != nil {
+		return s, err
+	}
 	if err := s.listen(metrics); err != nil {
 		return s, err
 	}
@@ -292,6 +297,7 @@ func (s *Server) routes() []console.Route {
 		s.certificateRoutes(),
 		s.filterRoutes(),
 		s.aboutRoutes(),
+		s.passkeyRoutes(),
 		s.overviewRoutes(),
 		s.bundledRoutes(),
 		s.accessRoutes(),
