@@ -176,7 +176,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
-	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
+	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), AssetDir: filepath.Join(startup.Data, "cache", "assets"), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
