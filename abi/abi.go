@@ -38,6 +38,11 @@ type Func struct {
 	// as all the rest of a call.
 	Blocking bool
 
+	// Impersonal marks functions whose effect does not depend on State, so
+	// that instances of all deployments may share what a guest made of it
+	// while it started.
+	Impersonal bool
+
 	// Call runs the function for guest g. stack holds the parameters on entry
 	// and the results on return, one value in each element, as in
 	// WebAssembly's own encoding: an i32 is zero-extended.

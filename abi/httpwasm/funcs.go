@@ -27,7 +27,7 @@ const (
 )
 
 var funcs = []abi.Func{
-	{Module: Module, Name: "enable_features", Params: types(i32), Results: types(i32), Call: always(enableFeatures)},
+	{Module: Module, Name: "enable_features", Params: types(i32), Results: types(i32), Impersonal: true, Call: always(enableFeatures)},
 	{Module: Module, Name: "get_config", Params: types(i32, i32), Results: types(i32), Call: always(getConfig)},
 	{Module: Module, Name: "log_enabled", Params: types(i32), Results: types(i32), Call: logEnabled},
 	{Module: Module, Name: "log", Params: types(i32, i32, i32), Call: always(log)},

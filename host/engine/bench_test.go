@@ -4,13 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/berth-host/berth/abi"
-	"github.com/berth-host/berth/abi/berth"
-	"github.com/berth-host/berth/abi/httpwasm"
 )
 
 func benchmarkPool(b *testing.B, isolation Isolation) *Pool {
@@ -82,38 +79,6 @@ func BenchmarkInstantiate(b *testing.B) {
 	}
 }
 
-// A new instance of a bundled guest, whose code is in memory.
-func BenchmarkInstance(b *testing.B) {
-	e := newEngine(b, func(o *Options) { o.Dialects = []*abi.Dialect{httpwasm.Dialect, berth.Dialect} })
-	for _, name := range []string{"c", "go"} {
-		b.Run(name, func(b *testing.B) {
-			module, err := os.ReadFile(filepath.Join("..", "..", "modules", "hello-"+name, "hello.wasm"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			m, err := e.Load(b.Context(), string(digestOf(module)), func(context.Context) ([]byte, error) { return module, nil })
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer m.Release()
-			p, err := m.Pool(PoolConfig{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer p.Close(context.Background())
-			b.ReportAllocs()
-			for b.Loop() {
-				in, err := p.instantiate(b.Context(), nil, newBudget(b.Context(), &p.limits), nil)
-				if err != nil {
-					b.Fatal(err)
-				}
-				in.finish()
-				in.close()
-			}
-		})
-	}
-}
-
 // A command with the environment of a typical CGI request.
 func BenchmarkCommand(b *testing.B) {
 	p := newPool(b, newEngine(b), "command", PoolConfig{})
@@ -132,23 +97,21 @@ func BenchmarkCommand(b *testing.B) {
 // From the disk, compiled earlier.
 func BenchmarkLoadWarm(b *testing.B) {
 	e := newEngine(b)
+	e.codeMemory = 0
 	loadGuest(b, e, "reactor").Release()
 	b.ReportAllocs()
 	for b.Loop() {
-		m := loadGuest(b, e, "reactor")
-		m.bytes = idleCode + 1 // so that it is evicted
-		m.Release()
+		loadGuest(b, e, "reactor").Release() // and evicted
 	}
 }
 
 // Compiled in a child process.
 func BenchmarkLoadCold(b *testing.B) {
 	e := newEngine(b)
+	e.codeMemory = 0
 	hash := digestOf(guest(b, "reactor"))
 	for b.Loop() {
-		m := loadGuest(b, e, "reactor")
-		m.bytes = idleCode + 1
-		m.Release()
+		loadGuest(b, e, "reactor").Release()
 		r, err := e.cache.readRecord(hash)
 		if err != nil {
 			b.Fatal(err)

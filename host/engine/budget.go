@@ -89,7 +89,7 @@ func tick(ctx context.Context, _ api.Module, _ []uint64) {
 	in := instanceOf(ctx)
 	now := clock()
 	in.checkAt(now)
-	if in.stackBytes() > maxStack {
+	if in.running.stackBytes() > maxStack {
 		in.halt(ErrStackOverflow)
 	}
 	if now-in.budget.yielded >= yieldEvery {

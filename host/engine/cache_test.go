@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -200,21 +201,43 @@ func TestCacheIsPrivate(t *testing.T) {
 	}
 }
 
-// Modules that nobody uses stay loaded up to a bound.
+// Code stays in memory up to a bound: what no pool holds goes first, then that
+// of pools in which nothing runs.
 func TestEviction(t *testing.T) {
 	e := newEngine(t)
-	used := loadGuest(t, e, "reactor")
-	idle := loadGuest(t, e, "command")
-	used.bytes, idle.bytes = idleCode, idleCode+1
-	idle.Release()
-	if len(e.modules) != 1 {
-		t.Errorf("%d modules are loaded, want the used one", len(e.modules))
+	loaded := func() (names []string) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		for _, name := range []string{"reactor", "command", "hostile"} {
+			if m := e.modules[string(digestOf(guest(t, name)))]; m != nil && m.code != nil {
+				names = append(names, name)
+			}
+		}
+		return names
 	}
-	used.Release()
-	if len(e.modules) != 1 {
-		t.Errorf("%d modules are loaded, want the one within the bound", len(e.modules))
+	expect := func(when string, want ...string) {
+		t.Helper()
+		if got := loaded(); !slices.Equal(got, want) {
+			t.Errorf("%s: %v are loaded, want %v", when, got, want)
+		}
 	}
-	newPool(t, e, "command", PoolConfig{}) // loads it again
+	p := newPool(t, e, "reactor", PoolConfig{})
+	mustRun(t, p, runCount, 0)
+	loadGuest(t, e, "command").Release()
+	expect("within the bound", "reactor", "command")
+	e.codeMemory = 1
+	release := hold(t, p)
+	loadGuest(t, e, "hostile").Release()
+	expect("while a call runs", "reactor")
+	release()
+	e.evict()
+	expect("when nothing runs")
+	if s := p.Stats(); s.Idle != 0 || s.Memory != 0 {
+		t.Errorf("the pool still has the stats %+v", s)
+	}
+	if got := mustRun(t, p, runCount, 0); got != 1 {
+		t.Errorf("loaded again, the guest counts %d", got)
+	}
 }
 
 func FuzzRecord(f *testing.F) {

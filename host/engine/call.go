@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tetratelabs/wazero"
-
 	"github.com/berth-host/berth/abi"
 )
 
@@ -33,14 +31,20 @@ func (p *Pool) Do(ctx context.Context, state any, fn func(g abi.Guest) error) er
 	}
 	defer func() { p.give(in) }() // after a panic of fn, too
 	if in == nil {
-		if in, err = p.instantiate(ctx, p.startup, b, nil); err != nil {
+		if in, err = p.instantiate(ctx, b); err != nil {
 			return err
 		}
-		in.state = state
-	} else {
-		in.start(ctx, state, b)
+		b = in.budget // some of it is used up
 	}
+	in.start(ctx, state, b)
 	in.used = true
+	if in.clone && p.module.reseed {
+		if err := in.run(in.entry(&in.main, exportReseed), nil); err != nil {
+			in.finish()
+			return err
+		}
+	}
+	in.clone = false
 	err = fn(in)
 	in.finish()
 	return err
@@ -58,7 +62,7 @@ func (p *Pool) Warm(ctx context.Context) error {
 	if in != nil {
 		return nil
 	}
-	if in, err = p.instantiate(ctx, p.startup, b, nil); err != nil {
+	if in, err = p.instantiate(ctx, b); err != nil {
 		return err
 	}
 	in.finish()
@@ -72,9 +76,9 @@ type Command struct {
 	Stdout    io.Writer
 }
 
-// Command runs the module's _start in a fresh instance, with state for the
-// host functions, and returns the exit code: 0 if the guest just returned.
-// Limits and errors are those of [Pool.Do].
+// Command runs the module's _start in an instance that nothing has run in,
+// with state for the host functions, and returns the exit code: 0 if the guest
+// just returned. Limits and errors are those of [Pool.Do].
 //
 // Stdin and Stdout must give up when ctx ends: nothing else interrupts them.
 func (p *Pool) Command(ctx context.Context, command Command, state any) (exit uint32, err error) {
@@ -91,11 +95,18 @@ func (p *Pool) Command(ctx context.Context, command Command, state any) (exit ui
 		return 0, err
 	}
 	defer func() { p.give(in) }()
-	if in, err = p.instantiate(ctx, state, b, &command); err != nil {
-		return exitCode(err)
+	if in == nil {
+		if in, err = p.instantiate(ctx, b); err != nil {
+			return exitCode(err)
+		}
+		b = in.budget // some of it is used up
 	}
-	start := newEntry(in.module.ExportedFunction("_start"))
-	exit, err = exitCode(in.run(&start, nil))
+	in.start(ctx, state, b)
+	in.used, in.command = true, &command
+	exit, err = exitCode(in.run(in.entry(&in.main, "_start"), nil))
+	if err == nil {
+		in.trap = nil // to exit is how commands end
+	}
 	in.finish()
 	return exit, err
 }
@@ -122,15 +133,4 @@ func (c *Command) check() error {
 		}
 	}
 	return nil
-}
-
-func (c *Command) configure(in *instance, config wazero.ModuleConfig) wazero.ModuleConfig {
-	in.args, in.env = c.Args, c.Env
-	if c.Stdin != nil {
-		config = config.WithStdin(&stdin{in, c.Stdin})
-	}
-	if c.Stdout != nil {
-		config = config.WithStdout(&stdout{in, c.Stdout})
-	}
-	return config
 }

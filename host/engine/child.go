@@ -88,7 +88,7 @@ func (j job) run(module []byte) answer {
 }
 
 func (j job) compile(ctx context.Context, module []byte) (facts, error) {
-	rewritten, memory, err := rewrite(module)
+	rewritten, f, err := rewrite(module)
 	if err != nil {
 		return facts{}, err
 	}
@@ -100,5 +100,6 @@ func (j job) compile(ctx context.Context, module []byte) (facts, error) {
 		return facts{}, &RefusedError{Reasons: []string{"it is not valid WebAssembly: " + err.Error()}}
 	}
 	defer rt.Close(ctx)
-	return factsOf(compiled, int64(len(module)), memory), nil
+	f.describe(compiled)
+	return f, nil
 }

@@ -12,10 +12,12 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/exec"
 	"runtime"
 	"sync"
@@ -37,6 +39,9 @@ const features = api.CoreFeaturesV2 | experimental.CoreFeaturesTailCall | experi
 
 // Options configure an [Engine].
 type Options struct {
+	// CodeMemory bounds the compiled code in memory, in bytes; 0 takes
+	// [DefaultCodeMemory]. What is in use counts, and is never evicted.
+	CodeMemory int64
 	// CacheDir keeps compiled code. Its files are code: it must be a folder
 	// that nobody else can write to. It is created with mode 0700.
 	CacheDir string
@@ -50,6 +55,9 @@ type Options struct {
 	Log      *slog.Logger
 }
 
+// DefaultCodeMemory is how much compiled code stays in memory, in bytes.
+const DefaultCodeMemory = 256 << 20
+
 // An Engine compiles, keeps and runs modules. All its methods may be called
 // at once from many goroutines.
 type Engine struct {
@@ -61,6 +69,10 @@ type Engine struct {
 	native  wazero.CompilationCache
 	runtime wazero.Runtime
 	offered map[string]signature // by the host, by "module.function"
+
+	codeMemory int64
+	restoring  restoring
+	pagemap    *os.File // for restoreDirty
 
 	child     childLimits
 	compiling chan struct{} // one token for each compiler that may run
@@ -89,6 +101,8 @@ func New(ctx context.Context, options Options) (*Engine, error) {
 		modules:   map[string]*Module{},
 		pools:     map[*Pool]bool{},
 	}
+	e.codeMemory = cmp.Or(options.CodeMemory, DefaultCodeMemory)
+	e.restoring, e.pagemap = bestRestoring()
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -130,5 +144,16 @@ func (e *Engine) Close(ctx context.Context) error {
 			return err
 		}
 	}
+	if e.pagemap != nil {
+		_ = e.pagemap.Close() // only read
+	}
+	e.mu.Lock()
+	for _, m := range e.modules {
+		if m.code != nil {
+			m.code.close()
+			m.code = nil
+		}
+	}
+	e.mu.Unlock()
 	return errors.Join(e.runtime.Close(ctx), e.native.Close(ctx))
 }

@@ -85,6 +85,10 @@ var testDialect = &abi.Dialect{
 				return nil
 			}
 		}},
+		{Module: "test", Name: "state", Results: []abi.ValueType{abi.I32}, Call: func(g abi.Guest, stack []uint64) error {
+			stack[0] = uint64(g.State().(int))
+			return nil
+		}},
 		{Module: "test", Name: "wait", Params: []abi.ValueType{abi.I32}, Blocking: true, Call: func(g abi.Guest, stack []uint64) error {
 			select {
 			case <-time.After(time.Duration(stack[0]) * time.Millisecond):

@@ -15,13 +15,25 @@ import (
 // Error numbers of WASI preview 1.
 const (
 	errnoSuccess = 0
+	errnoBadf    = 8
 	errnoFault   = 21
+	errnoNotsup  = 58
 )
 
 // offerEnviron replaces wazero's functions in the builder of WASI.
 func offerEnviron(b wazero.HostModuleBuilder) {
-	args := func(in *instance) []string { return in.args }
-	env := func(in *instance) []string { return in.env }
+	args := func(in *instance) []string {
+		if in.command == nil {
+			return nil
+		}
+		return in.command.Args
+	}
+	env := func(in *instance) []string {
+		if in.command == nil {
+			return nil
+		}
+		return in.command.Env
+	}
 	for name, f := range map[string]api.GoModuleFunc{
 		"args_sizes_get":    sizesGet(args),
 		"args_get":          stringsGet(args),

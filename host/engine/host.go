@@ -41,6 +41,7 @@ func offer(ctx context.Context, rt wazero.Runtime, dialects []*abi.Dialect) (map
 	wasi := rt.NewHostModuleBuilder(wasi_snapshot_preview1.ModuleName)
 	wasi_snapshot_preview1.NewFunctionExporter().ExportFunctions(wasi)
 	offerEnviron(wasi)
+	offerFiles(wasi)
 	compiled, err := wasi.Compile(ctx)
 	if err != nil {
 		return nil, err
@@ -94,10 +95,12 @@ func valueTypes(types []abi.ValueType) []api.ValueType {
 // allocation.
 func hostFunction(f *abi.Func) api.GoModuleFunction {
 	call := f.Call
+	personal := !f.Impersonal
 	if f.Blocking {
 		return api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {
 			in := instanceOf(ctx)
 			in.countHostCall()
+			in.learn(personal)
 			if err := in.Wait(func() error { return call(in, stack) }); err != nil {
 				in.halt(err)
 			}
@@ -106,10 +109,19 @@ func hostFunction(f *abi.Func) api.GoModuleFunction {
 	return api.GoModuleFunc(func(ctx context.Context, _ api.Module, stack []uint64) {
 		in := instanceOf(ctx)
 		in.countHostCall()
+		in.learn(personal)
 		if err := call(in, stack); err != nil {
 			in.halt(err)
 		}
 	})
+}
+
+// learn notes that a guest has learned something about its deployment while it
+// started: what it is then, it is for this pool alone.
+func (in *instance) learn(personal bool) {
+	if in.starting && personal {
+		in.personal = true
+	}
 }
 
 // A guestContext is the context under which wazero runs an instance: it leads

@@ -23,10 +23,16 @@ type instance struct {
 	pool    *Pool
 	module  api.Module
 	memory  memory
-	entries []entry // of the dialect, looked up when first called
-	running *entry  // nil while the start function runs, and between calls
-	used    bool    // it has served a call
+	globals []api.MutableGlobal // part of its state; nil where that is fixed
+	entries []entry             // of the dialect, looked up when first called
+	main    entry               // _start of a command, and reseed of others
+	running *entry              // nil between calls
 	context guestContext
+
+	starting bool // nothing but the start of the module has run
+	personal bool // its start has learned something about the deployment
+	clone    bool // it is just what others are at their start
+	used     bool // it has served a call
 
 	// Of the call that is going on:
 	caller  context.Context
@@ -36,8 +42,7 @@ type instance struct {
 	budget  budget
 	stdout  lineWriter
 	stderr  lineWriter
-	args    []string // of a command
-	env     []string
+	command *Command // that runs; nil: none
 
 	halted error // why a host function ended the guest
 	trap   *Trap // the instance is broken
@@ -49,6 +54,7 @@ var _ abi.Guest = (*instance)(nil)
 func (in *instance) start(ctx context.Context, state any, b budget) {
 	in.caller, in.state, in.budget = ctx, state, b
 	in.memory.denied = false
+	in.halted = nil
 }
 
 // finish takes the call out of the instance.
@@ -56,19 +62,24 @@ func (in *instance) finish() {
 	if in.cancel != nil {
 		in.cancel()
 	}
-	in.caller, in.state, in.derived, in.cancel = nil, nil, nil, nil
+	in.caller, in.state, in.derived, in.cancel, in.command = nil, nil, nil, nil, nil
 	in.pool.times.add(&in.budget)
 	in.stdout.flush()
 	in.stderr.flush()
 }
 
-// instantiate makes an instance under the given budget, and runs what the
-// module wants to run first.
-func (p *Pool) instantiate(ctx context.Context, state any, b budget, command *Command) (_ *instance, err error) {
-	in := &instance{pool: p, entries: make([]entry, len(p.module.entries))}
-	in.memory = memory{limit: uint64(p.limits.Memory), total: &p.memory, spares: &p.spares}
+// instantiate makes an instance in the module's first state, under the given
+// budget.
+func (p *Pool) instantiate(ctx context.Context, b budget) (_ *instance, err error) {
+	code, err := p.loaded(ctx)
+	if err != nil {
+		return nil, p.error(err)
+	}
+	in := &instance{pool: p, entries: make([]entry, len(p.module.entries)), starting: true}
+	im := p.image(code)
+	in.memory = memory{limit: uint64(p.limits.Memory), total: &p.memory, spares: &p.spares, image: im}
 	in.stdout, in.stderr = lineWriter{in: in}, lineWriter{in: in}
-	in.start(ctx, state, b)
+	in.start(ctx, p.startup, b)
 	if size, limit := p.module.shape.Memory, p.limits.Memory; size > limit {
 		return nil, in.broken(fmt.Errorf("%w: the module starts with %d bytes, and %d are allowed", ErrMemory, size, limit), "")
 	}
@@ -85,29 +96,88 @@ func (p *Pool) instantiate(ctx context.Context, state any, b budget, command *Co
 			in.close()
 		}
 	}()
-	config := baseConfig.WithNanosleep(in.sleep).WithRandSource(randomSource{in}).WithStdout(&in.stdout).WithStderr(&in.stderr)
-	if command != nil {
-		config = command.configure(in, config)
+	config := baseConfig.WithNanosleep(in.sleep).WithRandSource(randomSource{in}).WithStderr(&in.stderr)
+	if p.module.command() {
+		config = config.WithStdin(stdin{in}).WithStdout(stdout{in})
+	} else {
+		config = config.WithStdout(&in.stdout)
 	}
 	// wazero finds the allocator in the context, and host functions find the
 	// instance by the context's type.
 	in.context = guestContext{Context: experimental.WithMemoryAllocator(context.Background(), &in.memory), in: in}
-	module, err := p.module.engine.runtime.InstantiateModule(&in.context, p.module.compiled, config)
-	if err != nil {
+	if in.module, err = p.module.engine.runtime.InstantiateModule(&in.context, code.compiled, config); err != nil {
 		return nil, in.fail(err)
 	}
-	in.module = module
 	in.context.Context = context.Background()
-	if p.module.initialize != "" {
-		initialize := newEntry(module.ExportedFunction(p.module.initialize))
-		if err := in.run(&initialize, nil); err != nil {
-			return nil, err
-		}
+	if p.module.state.Fixed == "" {
+		in.globals = mutableGlobals(in.module, p.module.state.Globals)
 	}
+	if im != nil {
+		err = in.resume(im)
+	} else if err = in.first(); err == nil {
+		p.keep(code, in)
+	}
+	if err != nil {
+		return nil, err
+	}
+	in.starting = false
 	p.created.Add(1)
 	in.budget.leave()
 	in.budget.starting = in.budget.computed
 	return in, nil
+}
+
+// first runs what the module wants to run before any request.
+func (in *instance) first() error {
+	for _, name := range []string{in.pool.module.state.Start, in.pool.module.initialize, in.pool.module.warmUp} {
+		if name != "" {
+			e := newEntry(in.module.ExportedFunction(name))
+			if err := in.run(&e, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// resume makes a new instance, whose memory holds the image, one that has
+// started.
+func (in *instance) resume(im *image) error {
+	if more := im.size - len(in.memory.data); more > 0 {
+		if _, ok := in.module.Memory().Grow(uint32(more / wasmPage)); !ok {
+			return in.broken(fmt.Errorf("%w: the module has %d bytes after its start", ErrMemory, im.size), "")
+		}
+	}
+	in.restoreRest(im)
+	return nil
+}
+
+// wasmPage is the size of a page of linear memory, in bytes.
+const wasmPage = 64 << 10
+
+// reset sets the instance back to its first state, and reports whether it has.
+func (in *instance) reset() bool {
+	im := in.memory.image
+	if im == nil || len(in.memory.data) != im.size {
+		return false // nothing to go back to, or it has grown
+	}
+	e := in.pool.module.engine
+	if err := im.restore(e, in.memory.data); err != nil {
+		e.log.Warn("an instance could not be set back and is made anew", "pool", in.pool.name, "error", err)
+		return false
+	}
+	in.restoreRest(im)
+	in.used = false
+	return true
+}
+
+// restoreRest sets back everything but the memory.
+func (in *instance) restoreRest(im *image) {
+	for i, g := range in.globals {
+		g.Set(im.globals[i])
+	}
+	in.flags = im.flags
+	in.clone = true
 }
 
 var baseConfig = wazero.NewModuleConfig().WithName("").WithStartFunctions().WithSysWalltime().WithSysNanotime().WithOsyield(runtime.Gosched)
@@ -166,11 +236,7 @@ func (in *instance) Invoke(i int, stack []uint64) error {
 	case !in.Has(i):
 		return fmt.Errorf("%s: the module does not export entry point %d of its dialect", in.pool.name, i)
 	}
-	e := &in.entries[i]
-	if e.function == nil {
-		*e = newEntry(in.module.ExportedFunction(in.pool.module.entries[i]))
-	}
-	return in.run(e, stack)
+	return in.run(in.entry(&in.entries[i], in.pool.module.entries[i]), stack)
 }
 
 func (in *instance) run(e *entry, stack []uint64) error {
@@ -179,10 +245,24 @@ func (in *instance) run(e *entry, stack []uint64) error {
 	err := e.function.CallWithStack(&in.context, stack)
 	in.budget.leave()
 	in.running = nil
+	// Machine code writes the results there, by an address that the collector
+	// does not see.
+	runtime.KeepAlive(stack)
 	if err != nil {
 		return in.fail(err)
 	}
+	if e.stackBytes() > keptStack {
+		*e = entry{} // looked up anew, with a small one
+	}
 	return nil
+}
+
+// entry looks up an export of the instance once.
+func (in *instance) entry(e *entry, name string) *entry {
+	if e.function == nil {
+		*e = newEntry(in.module.ExportedFunction(name))
+	}
+	return e
 }
 
 // halt ends the running guest with the given cause.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -15,6 +16,7 @@ type memory struct {
 	limit  uint64
 	total  *atomic.Int64 // bytes of all instances of the pool
 	spares *spares
+	image  *image // what it begins with; nil: zeros
 	region []byte // address space for the limit
 	usable uint64 // bytes of the region that can be accessed
 	data   []byte // what the guest has
@@ -35,10 +37,7 @@ func (m *memory) Allocate(_, most uint64) experimental.LinearMemory {
 
 // Reallocate implements experimental.LinearMemory: nil makes memory.grow fail.
 func (m *memory) Reallocate(size uint64) []byte {
-	if m.region == nil {
-		m.region, m.usable = m.spares.take()
-	}
-	if size > m.limit || !m.extend(size) {
+	if size > m.limit || m.region == nil && !m.begin() || !m.extend(size) {
 		m.denied = true
 		return nil
 	}
@@ -47,16 +46,33 @@ func (m *memory) Reallocate(size uint64) []byte {
 	return m.data
 }
 
+// begin gets address space, with the image in it.
+func (m *memory) begin() bool {
+	if m.region, m.usable = m.spares.take(m.image); m.region != nil {
+		return true
+	}
+	return m.reserve() && (m.image == nil || m.adopt(m.image) == nil)
+}
+
+// adopt puts an image into the memory, which already holds the same or nothing.
+func (m *memory) adopt(im *image) error {
+	if uint64(im.size) > m.limit || m.region == nil && !m.reserve() || !m.extend(uint64(im.size)) {
+		return fmt.Errorf("%w: an image of %d bytes", ErrMemory, im.size)
+	}
+	m.image = im
+	return im.mapOver(m.region)
+}
+
 // Free implements experimental.LinearMemory and leaves the work to release.
 func (m *memory) Free() {}
 
 // release gives the memory back. Only the owner of the instance may call it.
 func (m *memory) release() {
 	m.total.Add(-int64(len(m.data)))
-	if !m.spares.put(m.region, m.usable) {
+	if !m.spares.put(m.region, m.usable, m.image) {
 		unreserve(m.region)
 	}
-	m.data, m.region, m.usable = nil, nil, 0
+	m.data, m.region, m.usable, m.image = nil, nil, 0, nil
 }
 
 // view returns n bytes at ptr, if they are inside.
@@ -68,41 +84,53 @@ func (m *memory) view(ptr, n uint32) ([]byte, bool) {
 	return m.data[ptr:end:end], true
 }
 
-// spares keep the regions of a pool's instances for its next ones: to clean
-// memory is quicker than to reserve it anew. Memory that has grown is not
-// kept.
+// spares keep the regions of a pool's instances for its next ones: to drop
+// what was written is quicker than to reserve and map anew. Memory that has
+// grown is not kept.
 type spares struct {
-	start uint64 // bytes that each instance has at first
+	start uint64 // bytes that each instance without an image has at first
 	keep  int
 
 	mu      sync.Mutex
-	regions [][]byte // clean, and usable as far as start
+	image   *image   // in all of them
+	regions [][]byte // usable as far as size
 }
 
-func (s *spares) take() (region []byte, usable uint64) {
+// size is how much of a spare region is usable. s.mu is held.
+func (s *spares) size() uint64 {
+	if s.image != nil {
+		return uint64(s.image.size)
+	}
+	return s.start
+}
+
+func (s *spares) take(im *image) (region []byte, usable uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := len(s.regions)
-	if n == 0 {
+	if n == 0 || s.image != im {
 		return nil, 0
 	}
 	region, s.regions = s.regions[n-1], s.regions[:n-1]
-	return region, s.start
+	return region, s.size()
 }
 
 // put reports whether it has taken the region.
-func (s *spares) put(region []byte, usable uint64) bool {
-	if region == nil || usable != s.start {
-		return false
-	}
+func (s *spares) put(region []byte, usable uint64, im *image) bool {
 	s.mu.Lock()
-	full := len(s.regions) >= s.keep
+	if len(s.regions) == 0 {
+		s.image = im
+	}
+	fits := region != nil && s.image == im && usable == s.size() && len(s.regions) < s.keep
 	s.mu.Unlock()
-	if full || !clean(region[:usable]) {
+	if !fits || drop(region[:usable]) != nil {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.image != im || len(s.regions) >= s.keep { // others were quicker
+		return false
+	}
 	s.regions = append(s.regions, region)
 	return true
 }
@@ -113,5 +141,5 @@ func (s *spares) drop() {
 	for _, region := range s.regions {
 		unreserve(region)
 	}
-	s.regions = nil
+	s.regions, s.image = nil, nil
 }

@@ -1,36 +1,42 @@
 package engine
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"slices"
-	"time"
-
-	"github.com/tetratelabs/wazero"
 
 	"github.com/berth-host/berth/abi"
+	"github.com/berth-host/berth/host/engine/wasm"
 )
 
-// idleCode bounds the modules that stay loaded although nobody uses them, in
-// bytes of machine code and WebAssembly.
-const idleCode = 128 << 20
+// Exports of type () → () that a module may have, whatever its dialect.
+const (
+	// exportWarmUp runs once, before the image of the module's first state is
+	// made: what it does, no request has to do again.
+	exportWarmUp = "berth_warm_up"
+	// exportReseed runs in each instance that begins as a copy of the image,
+	// before its first request: random state that was made at the start would
+	// be the same in all of them.
+	exportReseed = "berth_reseed"
+)
 
-// A Module is compiled code in memory, shared by all who loaded it.
+// A Module is what there is to know about a module. Its code, which takes
+// memory, is loaded when a pool has something to run, and may be evicted when
+// none has.
 type Module struct {
 	engine  *Engine
 	hash    digest
 	shape   Shape
+	state   wasm.State
 	entries []string // export names of the dialect's entries; "" for an absent one
-	// initialize is the export that runs before anything else; "" for none.
-	initialize string
-	compiled   wazero.CompiledModule
-	bytes      int64
+	// initialize and warmUp are the exports that run before anything else; ""
+	// for none.
+	initialize, warmUp string
+	reseed             bool
+	open               func(ctx context.Context) ([]byte, error)
 
-	refs int           // guarded by engine.mu
-	used time.Duration // when it was last let go of; guarded by engine.mu
+	// Guarded by engine.mu:
+	refs int
+	code *code // nil: not in memory
 }
 
 // Load returns a module by the SHA-256 of its bytes in hexadecimal. If the
@@ -40,17 +46,23 @@ type Module struct {
 // Errors are those of [Engine.Prepare], [ErrNotFound] if open is nil where it
 // is needed, and those of open.
 func (e *Engine) Load(ctx context.Context, hash string, open func(ctx context.Context) ([]byte, error)) (*Module, error) {
-	for {
+	for loaded := false; ; loaded = true {
 		e.mu.Lock()
 		m, closed := e.modules[hash], e.closed
 		if m != nil && !closed {
 			m.refs++
+			if m.open == nil {
+				m.open = open
+			}
 		}
 		e.mu.Unlock()
 		if closed {
 			return nil, ErrClosed
 		}
 		if m != nil {
+			if loaded {
+				e.evict() // to make up for it
+			}
 			return m, nil
 		}
 		// Loaded modules may be evicted before this caller gets hold of
@@ -61,45 +73,24 @@ func (e *Engine) Load(ctx context.Context, hash string, open func(ctx context.Co
 	}
 }
 
-func (e *Engine) load(hash digest, open func(context.Context) ([]byte, error)) (*Module, error) {
-	e.mu.Lock()
-	loaded := e.modules[string(hash)]
-	e.mu.Unlock()
-	if loaded != nil {
-		return loaded, nil
-	}
-	r, wasm, err := e.cache.read(hash)
-	if err != nil {
-		if open == nil {
-			return nil, fmt.Errorf("%w: %w", ErrNotFound, err)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			e.log.Warn("compiling again", "module", hash, "reason", err)
-		}
-		if _, err := e.prepare(e.life, hash, open); err != nil {
-			return nil, err
-		}
-		if r, wasm, err = e.cache.read(hash); err != nil {
-			return nil, err
-		}
-	}
-	shape, err := e.shape(r.Facts)
+// newModule says what a module with these facts is to this engine.
+func (e *Engine) newModule(hash digest, f facts, open func(context.Context) ([]byte, error)) (*Module, error) {
+	shape, err := e.shape(f)
 	if err != nil {
 		return nil, err
 	}
-	compiled, err := e.runtime.CompileModule(e.life, wasm)
-	if err != nil {
-		e.cache.remove(hash, r) // so that it is made again
-		return nil, fmt.Errorf("loading the module %s: %w", hash, err)
+	m := &Module{engine: e, hash: hash, shape: shape, state: f.State, entries: e.entriesOf(shape), initialize: initializer(shape), open: open}
+	if !m.command() {
+		if f.Exports[exportWarmUp] == nullary {
+			m.warmUp = exportWarmUp
+		}
+		m.reseed = f.Exports[exportReseed] == nullary
 	}
-	m := &Module{engine: e, hash: hash, shape: shape, compiled: compiled, bytes: int64(len(wasm)) + r.CodeSize, used: clock()}
-	m.entries, m.initialize = e.entriesOf(shape), initializer(shape)
-
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.modules[string(hash)] = m
 	return m, nil
 }
+
+// nullary is the signature of a function that takes and returns nothing.
+var nullary = signatureOf(nil, nil)
 
 // entriesOf lists what a module exports of its dialect's entries.
 func (e *Engine) entriesOf(s Shape) []string {
@@ -143,30 +134,9 @@ func (m *Module) Release() {
 		e.mu.Unlock()
 		panic("engine: a module was released more often than loaded")
 	}
-	m.used = clock()
-	evicted := e.evict()
+	if m.refs == 0 && m.code == nil {
+		delete(e.modules, string(m.hash))
+	}
 	e.mu.Unlock()
-	for _, m := range evicted {
-		_ = m.compiled.Close(context.Background()) // frees nothing that could fail
-	}
-}
-
-// evict takes out the idle modules that exceed the bound, the longest unused
-// first. e.mu is held.
-func (e *Engine) evict() []*Module {
-	var idle []*Module
-	var size int64
-	for _, m := range e.modules {
-		if m.refs == 0 {
-			idle = append(idle, m)
-			size += m.bytes
-		}
-	}
-	slices.SortFunc(idle, func(a, b *Module) int { return cmp.Compare(a.used, b.used) })
-	n := 0
-	for ; size > idleCode; n++ {
-		size -= idle[n].bytes
-		delete(e.modules, string(idle[n].hash))
-	}
-	return idle[:n]
+	e.evict()
 }

@@ -21,8 +21,7 @@ type PoolConfig struct {
 	// many goroutines at once.
 	Output func(line string)
 	// StartState is what host functions find in [abi.Guest.State] while an
-	// instance starts, before it has a call. A command has its call's from the
-	// beginning.
+	// instance starts, before it has a call.
 	StartState any
 }
 
@@ -56,6 +55,9 @@ type Pool struct {
 	calls, traps, timeouts, rejected, created atomic.Uint64
 
 	mu      sync.Mutex
+	code    *code  // held while there are instances, and some time longer
+	own     *image // of instances whose start depends on the deployment
+	used    time.Duration
 	idle    []*instance // last in, first out: the warm ones stay in use
 	busy    int         // calls that hold a place
 	waiting []*waiter   // first in, first out
@@ -195,6 +197,12 @@ func (p *Pool) give(in *instance) {
 		in = nil
 	}
 	p.mu.Lock()
+	if in != nil && len(p.waiting) == 0 && (p.closed || len(p.idle) >= p.kept) {
+		p.mu.Unlock()
+		in.close() // before the place is free: after the last of them the pool gives its code back
+		in = nil
+		p.mu.Lock()
+	}
 	if len(p.waiting) > 0 {
 		w := p.waiting[0]
 		p.waiting = slices.Delete(p.waiting, 0, 1)
@@ -206,36 +214,111 @@ func (p *Pool) give(in *instance) {
 		return
 	}
 	p.busy--
-	if in != nil && !p.closed && len(p.idle) < p.kept {
+	p.used = clock()
+	if in != nil {
 		p.idle = append(p.idle, in)
-		in = nil
 	}
 	if p.trimmer == nil && !p.closed {
 		p.trimmer = time.AfterFunc(p.idleTime, p.trim)
 	}
 	last := p.closed && p.busy == 0
 	p.mu.Unlock()
-	if in != nil {
-		in.close()
-	}
 	if last {
 		close(p.drained)
 	}
 }
 
 // renew makes the instance ready for another call, and reports whether it is.
-// For isolation by request this is where it is set back to its first state;
-// until it can be, each call gets an instance of its own.
 func (p *Pool) renew(in *instance) bool {
-	usable := in.trap == nil && in.caller == nil // else it trapped, or its call panicked
-	return usable && (p.isolation == IsolationShared || !in.used) && !p.module.command()
+	switch {
+	case in.trap != nil || in.caller != nil: // it trapped, or its call panicked
+		return false
+	case !in.used:
+		return true
+	case p.isolation == IsolationShared && !p.module.command():
+		return true
+	default:
+		return in.reset()
+	}
+}
+
+// loaded returns the module's code. The caller has a place, so that the pool
+// does not let go of it meanwhile.
+func (p *Pool) loaded(ctx context.Context) (*code, error) {
+	p.mu.Lock()
+	c := p.code
+	p.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	held, err := p.module.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	if p.code == nil {
+		p.code = held
+		p.mu.Unlock()
+		return held, nil
+	}
+	c = p.code
+	p.mu.Unlock()
+	p.module.letGo(held) // another call was quicker
+	return c, nil
+}
+
+// image returns what new instances begin with; nil if there is no such thing
+// yet, or none that they have room for.
+func (p *Pool) image(c *code) *image {
+	im := c.image.Load()
+	if im == nil {
+		p.mu.Lock()
+		im = p.own
+		p.mu.Unlock()
+	}
+	if im == nil || int64(im.size) > p.limits.Memory {
+		return nil
+	}
+	return im
+}
+
+// keep makes an image of an instance that has just started, for the next ones.
+func (p *Pool) keep(c *code, in *instance) {
+	if p.module.state.Fixed != "" || p.image(c) != nil {
+		return
+	}
+	im, err := in.capture()
+	if err == nil && !p.publish(c, in, im) {
+		im.close()
+		return
+	}
+	if err == nil {
+		err = in.memory.adopt(im)
+	}
+	if err != nil { // the instance serves as it is, once
+		p.module.engine.log.Warn("requests get instances made anew, which is slow", "pool", p.name, "error", err)
+	}
+	in.clone = true
+}
+
+// publish reports whether im is the image from now on.
+func (p *Pool) publish(c *code, in *instance, im *image) bool {
+	if !in.personal {
+		return c.image.CompareAndSwap(nil, im)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.own != nil {
+		return false
+	}
+	p.own = im
+	return true
 }
 
 // trim drops the instances that were not used for some time (the oldest lie
-// at the bottom), and after the last of them the spare memory.
+// at the bottom), and after the last of them all else that takes memory.
 func (p *Pool) trim() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.trimmer = nil
 	old := clock() - p.idleTime
 	n := 0
@@ -244,12 +327,43 @@ func (p *Pool) trim() {
 		n++
 	}
 	p.idle = slices.Delete(p.idle, 0, n)
-	switch {
-	case p.closed:
-	case len(p.idle) == 0 && p.busy == 0:
-		p.spares.drop()
-	default:
+	empty := len(p.idle) == 0 && p.busy == 0
+	if !p.closed && !empty {
 		p.trimmer = time.AfterFunc(p.idleTime, p.trim)
+	}
+	p.mu.Unlock()
+	if empty {
+		p.rest()
+		p.module.engine.evict()
+	}
+}
+
+// resting reports whether nothing runs although memory is held, and since when.
+func (p *Pool) resting() (since time.Duration, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.used, p.busy == 0 && p.code != nil
+}
+
+// rest gives all memory back, unless a call runs.
+func (p *Pool) rest() {
+	p.mu.Lock()
+	if p.busy > 0 {
+		p.mu.Unlock()
+		return
+	}
+	idle, own, held := p.idle, p.own, p.code
+	p.idle, p.own, p.code = nil, nil, nil
+	for _, in := range idle {
+		in.close()
+	}
+	p.spares.drop()
+	p.mu.Unlock()
+	if own != nil {
+		own.close()
+	}
+	if held != nil {
+		p.module.letGo(held)
 	}
 }
 
@@ -288,7 +402,7 @@ func (p *Pool) Close(ctx context.Context) error {
 // retire lets go of the module after the last call.
 func (p *Pool) retire() {
 	<-p.drained
-	p.spares.drop()
+	p.rest()
 	e := p.module.engine
 	e.mu.Lock()
 	delete(e.pools, p)

@@ -14,22 +14,27 @@ const (
 
 // rewrite checks a module and returns it metered (loop headers and function
 // entries call tickFunction, bulk operations count by their length), capped
-// and merged, with the bytes of memory that it starts with. What is wrong with
+// and merged, with what there is to know about its state. What is wrong with
 // the module is a [*RefusedError].
-func rewrite(module []byte) (rewritten []byte, memory int64, err error) {
+func rewrite(module []byte) (rewritten []byte, f facts, err error) {
+	refuse := func(err error) ([]byte, facts, error) { return nil, facts{}, &RefusedError{[]string{err.Error()}} }
 	m, err := wasm.Decode(module)
 	if err != nil {
-		return nil, 0, &RefusedError{[]string{err.Error()}}
+		return refuse(err)
 	}
 	if faults := m.Scan(); len(faults) > 0 {
-		return nil, 0, &RefusedError{faults}
+		return nil, facts{}, &RefusedError{faults}
 	}
 	if err := m.Limit(maxPages, maxElements); err != nil {
-		return nil, 0, &RefusedError{[]string{err.Error()}}
+		return refuse(err)
 	}
 	m.MergeData()
-	if err := m.Meter(tickFunction.Module, tickFunction.Name); err != nil {
-		return nil, 0, &RefusedError{[]string{fmt.Sprintf("it cannot be metered: %v", err)}}
+	state, err := m.ExposeState()
+	if err != nil {
+		return refuse(err)
 	}
-	return m.Encode(), m.Memory(), nil
+	if err := m.Meter(tickFunction.Module, tickFunction.Name); err != nil {
+		return refuse(fmt.Errorf("it cannot be metered: %w", err))
+	}
+	return m.Encode(), facts{Size: int64(len(module)), Memory: m.Memory(), State: state}, nil
 }

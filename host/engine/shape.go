@@ -9,6 +9,7 @@ import (
 	"github.com/tetratelabs/wazero"
 
 	"github.com/berth-host/berth/abi"
+	"github.com/berth-host/berth/host/engine/wasm"
 )
 
 // DialectCommand is the [Shape.Dialect] of a module that exports _start.
@@ -31,10 +32,11 @@ type facts struct {
 	Memory  int64
 	Imports map[string]signature // by "module.function"
 	Exports map[string]signature // functions
+	State   wasm.State
 }
 
-func factsOf(m wazero.CompiledModule, size, memory int64) facts {
-	f := facts{Size: size, Memory: memory, Imports: map[string]signature{}, Exports: map[string]signature{}}
+func (f *facts) describe(m wazero.CompiledModule) {
+	f.Imports, f.Exports = map[string]signature{}, map[string]signature{}
 	for _, def := range m.ImportedFunctions() {
 		module, name, _ := def.Import()
 		if (function{module, name}) != tickFunction {
@@ -42,9 +44,10 @@ func factsOf(m wazero.CompiledModule, size, memory int64) facts {
 		}
 	}
 	for name, def := range m.ExportedFunctions() {
-		f.Exports[name] = signatureOf(def.ParamTypes(), def.ResultTypes())
+		if !strings.HasPrefix(name, wasm.StatePrefix) {
+			f.Exports[name] = signatureOf(def.ParamTypes(), def.ResultTypes())
+		}
 	}
-	return f
 }
 
 // shape says what a module is to this engine, or why it cannot run here.

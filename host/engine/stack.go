@@ -16,15 +16,18 @@ type entry struct {
 // far as ticks see it. wazero's own limit lets each instance hold 100 MB.
 const maxStack = 16 << 20
 
-// stackBytes is the size of the guest's call stack, which grows by doubling.
-// wazero does not say it, but its functions have a field of that name, and
-// package reflect may read the length of it. Without the field, wazero's own
-// limit is the only one.
-func (in *instance) stackBytes() int {
-	if in.running == nil || !in.running.stack.IsValid() {
+// keptStack is how large a stack may be that is kept between calls.
+const keptStack = 64 << 10
+
+// stackBytes is the size of the call stack, which grows by doubling. wazero
+// does not say it, but its functions have a field of that name, and package
+// reflect may read the length of it. Without the field, wazero's own limit is
+// the only one.
+func (e *entry) stackBytes() int {
+	if e == nil || !e.stack.IsValid() {
 		return 0
 	}
-	return in.running.stack.Len()
+	return e.stack.Len()
 }
 
 func newEntry(f api.Function) entry {

@@ -28,14 +28,14 @@ func (m *Module) Meter(module, name string) error {
 	if int64(m.importedFuncs)+int64(len(m.functions))+2 > math.MaxUint32 {
 		return fmt.Errorf("too many functions")
 	}
-	nullary := uint32(len(m.types))
-	m.types = append(m.types, funcType{raw: []byte{0x60, 0, 0}})
+	typeIndex := uint32(len(m.types))
+	m.types = append(m.types, nullary)
 	mt := &meter{first: uint32(m.importedFuncs), fuel: uint32(m.importedGlobals + len(m.globals))}
 	mt.slow = uint32(m.importedFuncs + 1 + len(m.functions))
 
 	// All imported functions stay before it; other imports have numbers of
 	// their own.
-	m.imports = append(m.imports, imported{module: module, name: name, raw: appendU32(nil, nullary), typeIndex: nullary})
+	m.imports = append(m.imports, imported{module: module, name: name, raw: appendU32(nil, typeIndex), typeIndex: typeIndex})
 	for i := range m.code {
 		b, err := mt.body(&m.code[i], m.types[m.functions[i]].params)
 		if err != nil {
@@ -43,10 +43,11 @@ func (m *Module) Meter(module, name string) error {
 		}
 		m.code[i] = b
 	}
+	m.added = append(m.added, added{mt.slow - 1, module + ".slow"}) // its number before the move
 	mt.renumber(m)
 	m.importedFuncs++
 
-	m.functions = append(m.functions, nullary)
+	m.functions = append(m.functions, typeIndex)
 	m.code = append(m.code, mt.slowBody())
 	m.globals = append(m.globals, global{raw: append(appendS32([]byte{0x7f, 1, 0x41}, interval), opEnd), ref: -1})
 	return nil
@@ -211,7 +212,7 @@ func (mt *meter) renumber(m *Module) {
 	for i, g := range m.globals {
 		m.globals[i].raw, m.globals[i].n = mt.movedIn(g.raw, g.ref, g.n)
 	}
-	m.names = mt.movedNames(m.names)
+	m.names = mt.movedNames(m.names, m.added)
 }
 
 // movedIn moves the function whose index is n bytes at ref of an expression.

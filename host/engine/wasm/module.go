@@ -5,7 +5,7 @@
 // and nothing that runs it: bytes in, bytes out.
 //
 // The order is [Decode], [Module.Scan], [Module.Limit], [Module.MergeData],
-// [Module.Meter], [Module.Encode].
+// [Module.ExposeState], [Module.Meter], [Module.Encode].
 package wasm
 
 import (
@@ -57,8 +57,15 @@ type Module struct {
 	data      []segment
 	dataCount int64 // -1: no such section
 	names     []byte
+	added     []added // functions that the rewriting adds, for the name section
 
 	importedFuncs, importedGlobals int
+}
+
+// An added function is one that was not in the module.
+type added struct {
+	index uint32
+	name  string
 }
 
 type funcType struct {

@@ -129,11 +129,18 @@ func (l *limits) cap(most uint32) bool {
 // uses reports whether any function has one of the given instructions after
 // opPrefix.
 func (m *Module) uses(subs ...uint32) bool {
+	return m.any(func(in instruction) bool { return in.op == opPrefix && slices.Contains(subs, in.sub) })
+}
+
+// has reports whether any function has the given instruction.
+func (m *Module) has(op byte) bool {
+	return m.any(func(in instruction) bool { return in.op == op })
+}
+
+func (m *Module) any(match func(instruction) bool) bool {
 	found := false
 	for i := range m.code {
-		_ = m.code[i].instructions(func(in instruction) { // scanned before
-			found = found || in.op == opPrefix && slices.Contains(subs, in.sub)
-		})
+		_ = m.code[i].instructions(func(in instruction) { found = found || match(in) }) // scanned before
 	}
 	return found
 }

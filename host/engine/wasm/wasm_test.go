@@ -35,17 +35,30 @@ func newRuntime(t testing.TB, ticks *int) wazero.Runtime {
 }
 
 // rewrite does all that the engine does; nil means refused.
-func rewrite(t testing.TB, b []byte) []byte {
+func rewrite(t testing.TB, b []byte) ([]byte, wasm.State) {
 	t.Helper()
 	m, err := wasm.Decode(b)
 	if err != nil || m.Scan() != nil || m.Limit(1<<16, 1<<20) != nil {
-		return nil
+		return nil, wasm.State{}
 	}
 	m.MergeData()
+	state, err := m.ExposeState()
+	if err != nil {
+		return nil, state
+	}
 	if err := m.Meter("meter", "tick"); err != nil {
 		t.Fatalf("scanned, but not metered: %v", err)
 	}
-	return m.Encode()
+	return m.Encode(), state
+}
+
+// instantiate makes an instance of a rewritten module, in its first state.
+func instantiate(ctx context.Context, r wazero.Runtime, module []byte, state wasm.State) (api.Module, error) {
+	m, err := r.InstantiateWithConfig(ctx, module, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	if err == nil && state.Start != "" {
+		_, err = m.ExportedFunction(state.Start).Call(ctx)
+	}
+	return m, err
 }
 
 // specModules returns the modules of the WebAssembly specification's tests that
@@ -100,7 +113,7 @@ func TestSpecification(t *testing.T) {
 		if again, err := wasm.Decode(m.Encode()); err != nil || !bytes.Equal(again.Encode(), m.Encode()) {
 			t.Errorf("%s: does not survive writing: %v", file, err)
 		}
-		out := rewrite(t, b)
+		out, _ := rewrite(t, b)
 		if out == nil {
 			for _, fault := range m.Scan() {
 				refused[fault[strings.LastIndex(fault, ",")+1:]]++
@@ -124,7 +137,7 @@ func TestBehaviour(t *testing.T) {
 	ticks, compared := 0, 0
 	ctx := t.Context()
 	for file, b := range specModules(t) {
-		out := rewrite(t, b)
+		out, state := rewrite(t, b)
 		if out == nil {
 			continue
 		}
@@ -134,7 +147,7 @@ func TestBehaviour(t *testing.T) {
 		if err != nil {
 			continue // needs imports of the specification's host, or traps at its start
 		}
-		after, err := r.InstantiateWithConfig(ctx, out, config)
+		after, err := instantiate(ctx, r, out, state)
 		if err != nil {
 			t.Errorf("%s: rewritten, it does not start: %v", file, err)
 			continue
@@ -222,11 +235,11 @@ func TestNoEscape(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out := rewrite(t, b)
+			out, state := rewrite(t, b)
 			if out == nil {
 				t.Fatal("it is refused")
 			}
-			m, err := r.Instantiate(ctx, out)
+			m, err := instantiate(ctx, r, out, state)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -306,7 +319,7 @@ func FuzzRewrite(f *testing.F) {
 	ticks := 0
 	r := newRuntime(f, &ticks)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		out := rewrite(t, b)
+		out, _ := rewrite(t, b)
 		if out == nil {
 			return
 		}

@@ -1,5 +1,0 @@
-//go:build !linux
-
-package engine
-
-func clean([]byte) bool { return false }
