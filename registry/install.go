@@ -11,6 +11,7 @@ import (
 	"github.com/berth-host/berth/registry/archive"
 	"github.com/berth-host/berth/registry/fetch"
 	"github.com/berth-host/berth/registry/name"
+	"github.com/berth-host/berth/registry/store"
 )
 
 // MaxInstall is how many bytes all zips of one install may have.
@@ -133,7 +134,9 @@ type run struct {
 	fresh    map[name.ID]*Record // fetched and checked in this run
 	indexes  map[string]*found   // looked up in this run
 	size     int64               // bytes of fresh
-	offline  bool                // the network must not be asked
+
+	with    func(ctx context.Context) ([]store.RefChange, error) // what else is to change; may be nil
+	offline bool                                                 // the network must not be asked
 }
 
 func (r *Registry) newRun(progress func(Progress)) *run {

@@ -172,6 +172,13 @@ func (in *run) changes(ctx context.Context, blobs map[string]store.Hash) ([]stor
 			return nil, err
 		}
 	}
+	if in.with != nil {
+		more, err := in.with(ctx)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(changes, more...)
+	}
 	slices.SortFunc(changes, func(a, b store.RefChange) int { return strings.Compare(a.Name, b.Name) })
 	return changes, nil
 }

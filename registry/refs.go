@@ -18,8 +18,8 @@ import (
 //	index/<package>               snapshot: the list of versions when it was last looked at
 //	setting/packages              Settings
 //
-// The blobs of the store are package zips and indexes, and belong to this
-// package alone: see [Registry.Collect].
+// The blobs of the store are package zips and indexes, and what others say that
+// they need: see [Registry.Collect] and [Registry.Share].
 const (
 	refPackage   = "package/"
 	refPin       = "pin/"

@@ -35,6 +35,8 @@ type Registry struct {
 	settings Settings
 	reviews  map[*Review]bool // that are not closed: what was fetched for them stays
 
+	needs []func(ctx context.Context, add func(store.Hash)) error // see Share
+
 	keeping sync.Mutex   // what a commit relies on is not removed before it is done
 	blobs   sync.RWMutex // read: blobs may be without a reference for a while; write: such are deleted
 }
@@ -61,6 +63,9 @@ type Record struct {
 	Installed time.Time          `json:"installed"`
 	Manifest  *manifest.Manifest `json:"manifest"`
 	Modules   map[string]Module  `json:"modules,omitempty"` // by path in the package
+	// DataOf is the package whose data this one uses at a mount: that which it is
+	// a copy of. "" for its own.
+	DataOf string `json:"dataOf,omitempty"`
 }
 
 // A Pin remembers the hash of a version at first sight.
@@ -202,6 +207,11 @@ func (r *Registry) Collect(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	for _, needs := range r.needs {
+		if err := needs(ctx, func(h store.Hash) { needed[h] = true }); err != nil {
+			return err
+		}
 	}
 	for h, err := range r.store.ListBlobs(ctx) {
 		if err != nil {

@@ -46,8 +46,12 @@ var siteVerbs = []verb{
 		help:  "Going back makes a new revision. A mount that was taken away is named by its ID, or comes back with\nthe whole site.",
 		setup: setupRollback},
 	{name: "history", group: groupSite, summary: "list the revisions of the site: who, when, why", setup: setupHistory},
-	{name: "diff", args: "[FROM [TO]]", group: groupSite, summary: "show what changed between two revisions",
-		help:  "FROM and TO are numbers of revisions. Without TO, the newest is meant; without both, what the newest changed is shown.",
+	{name: "copy", args: "[PACKAGE]", group: groupSite, summary: "copy a package under a name of the site's own, to edit it",
+		help:  "PACKAGE is an installed package, with @version if it is not to be the newest. The copy is called after it, below\nthe site's host name, or below local.invalid while the site has none. Without PACKAGE, the copies are listed.",
+		setup: setupCopy},
+	{name: "edit", args: "COPY [WORD ...]", group: groupSite, summary: "edit the files of a copy, save versions, try them in beta", help: editHelp, setup: setupEdit},
+	{name: "diff", args: "[FROM [TO]]", group: groupSite, summary: "show what changed between two revisions, or two versions of packages",
+		help:  "FROM and TO are numbers of revisions. Without TO, the newest is meant; without both, what the newest changed is shown.\nThe files of packages are compared with FROM and TO as PACKAGE@VERSION each, or COPY@draft.",
 		setup: setupDiff},
 	{name: "config", args: "[PATH] [KEY=VALUE...]", group: groupSite, onMount: true, summary: "show or set configuration",
 		help:  "Values are set at the slot of PATH, or with --level mount or package for all that inherit from there. Without PATH,\nshared values of the whole site are meant, or with --package all uses of that package, mounted or not. A secret\nis read from standard input with KEY=- and is never shown.",
@@ -62,6 +66,9 @@ var siteVerbs = []verb{
 	{name: "certificates", args: "[retry | own CERTIFICATE KEY | remove ID]", group: groupSite, summary: "show or change HTTPS: certificates, redirect, the console's own name",
 		help:  "--automatic gets certificates for the names of the site and the console from an authority, Let's Encrypt by default,\nwhose terms you accept by that. own brings a certificate of yours: PEM files with its chain, and its key.",
 		setup: setupCertificates},
+	{name: "filters", args: "[PACKAGE...]", group: groupSite, summary: "show or set the filters that every request to the site passes",
+		help:  "The filters given take the place of those that stand there, in their order; --none takes all away. Filters of one mount\nare set by berth slot PATH --filter. A filter is configured with berth config --package PACKAGE KEY=VALUE.",
+		setup: setupFilters},
 	{name: "audit", group: groupSite, summary: "show who changed what, and who signed in",
 		help:  "The newest first. Names of things are shown, never values. The server keeps the newest 20,000.",
 		setup: setupAudit},
@@ -553,6 +560,9 @@ func setupDiff(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
 		cl, err := c.client()
 		if err != nil {
 			return err
+		}
+		if len(args) == 2 && strings.Contains(args[0], "@") {
+			return c.diffFiles(ctx, cl, args[0], args[1])
 		}
 		query := url.Values{}
 		for i, name := range []string{"from", "to"} {

@@ -28,7 +28,7 @@ func describe(routes []Route) ([]byte, error) {
 	}
 	schemas["Error"] = map[string]any{"type": "object", "required": []string{"error"}, "properties": map[string]any{
 		"error": map[string]any{"type": "object", "required": []string{"code", "message"}, "properties": map[string]any{
-			"code": map[string]any{"type": "string"}, "message": map[string]any{"type": "string"}, "hint": map[string]any{"type": "string"}}}}}
+			"code": map[string]any{"type": "string"}, "message": map[string]any{"type": "string"}, "hint": map[string]any{"type": "string"}, "details": map[string]any{}}}}}
 	return json.MarshalIndent(map[string]any{
 		"openapi": "3.1.0",
 		"info":    map[string]any{"title": "berth", "version": "v1", "description": "The owner's API. Every action of the console and of the command line goes through it."},

@@ -148,6 +148,8 @@ type Error struct {
 	Code    string `json:"code"`    // stable, for programs
 	Message string `json:"message"` // what went wrong
 	Hint    string `json:"hint,omitempty"`
+	// Details say more to programs; what they are depends on the code.
+	Details json.RawMessage `json:"details,omitempty"`
 }
 
 func (e *Error) Error() string { return e.Message }

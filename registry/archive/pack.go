@@ -40,13 +40,27 @@ var versionControl = []string{".git", ".hg", ".svn", ".bzr", ".jj"}
 // What w gets was read back by [Verify] before: a package that can be packed
 // can be installed.
 func Pack(ctx context.Context, dir string, w io.Writer) (*Packed, error) {
+	return pack(ctx, w, func(zip io.Writer) error { return create(ctx, dir, zip) })
+}
+
+// PackFiles is [Pack] for files that lie in no folder: those of fsys with the
+// given paths. Nothing is left out of them.
+func PackFiles(ctx context.Context, fsys fs.FS, paths []string, w io.Writer) (*Packed, error) {
+	files := make([]modzip.File, len(paths))
+	for i, p := range paths {
+		files[i] = fsFile{fsys, p}
+	}
+	return pack(ctx, w, func(zip io.Writer) error { return write(fsys, files, zip) })
+}
+
+func pack(ctx context.Context, w io.Writer, create func(io.Writer) error) (*Packed, error) {
 	tmp, err := os.CreateTemp("", "berth-pack-*.zip")
 	if err != nil {
 		return nil, err
 	}
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
-	if err := create(ctx, dir, tmp); err != nil {
+	if err := create(tmp); err != nil {
 		return nil, err
 	}
 	size, err := tmp.Seek(0, io.SeekEnd)
@@ -70,11 +84,16 @@ func create(ctx context.Context, dir string, w io.Writer) error {
 		return err
 	}
 	defer root.Close()
-	m, errManifest := manifest.Load(root.FS())
 	files, err := list(ctx, root)
 	if err != nil {
 		return err
 	}
+	return write(root.FS(), files, w)
+}
+
+// write writes the zip of files, of which the manifest in fsys speaks.
+func write(fsys fs.FS, files []modzip.File, w io.Writer) error {
+	m, errManifest := manifest.Load(fsys)
 	_, faults := check(files)
 	faults = append(faults, secrets(files)...)
 	switch {
@@ -146,6 +165,16 @@ func unlessEOF(err error) error {
 	}
 	return err
 }
+
+// An fsFile is a file of any file system in the eyes of golang.org/x/mod/zip.
+type fsFile struct {
+	fsys fs.FS
+	path string
+}
+
+func (f fsFile) Path() string                 { return f.path }
+func (f fsFile) Lstat() (fs.FileInfo, error)  { return fs.Stat(f.fsys, f.path) }
+func (f fsFile) Open() (io.ReadCloser, error) { return f.fsys.Open(f.path) }
 
 // A rootFile is a file of a folder in the eyes of golang.org/x/mod/zip.
 type rootFile struct {

@@ -17,6 +17,24 @@ import (
 type Catalog struct {
 	Schema func(name.ID) (*config.Schema, error)    // nil: values are compared as they are set
 	Files  func(name.ID) (map[string]string, error) // hashes by path
+	DataOf func(name.ID) (string, error)            // the package whose data a version uses, if it is a copy of that; nil: its own
+}
+
+// same reports whether two versions are of one package, or of a copy of it,
+// which takes its place with its data and its settings.
+func (c Catalog) same(a, b name.ID) (bool, error) {
+	if a.Package == b.Package || c.DataOf == nil || a == (name.ID{}) || b == (name.ID{}) {
+		return a.Package == b.Package, nil
+	}
+	of, err := c.DataOf(a)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", a, err)
+	}
+	other, err := c.DataOf(b)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", b, err)
+	}
+	return of == other, nil
 }
 
 // A Side is one side of a comparison: a deployment, nil for an empty slot, and
@@ -122,8 +140,7 @@ func Compare(from, to Side, cat Catalog) (*Diff, error) {
 	if err := d.compareFilters(from, to, filtersOf(from.Deployment), filtersOf(to.Deployment), cat); err != nil {
 		return nil, err
 	}
-	d.compareData(from.Deployment, to.Deployment)
-	return d, nil
+	return d, d.compareData(from.Deployment, to.Deployment, cat)
 }
 
 // compareFilters adds what differs between filters, their dependencies,
@@ -175,6 +192,14 @@ func kindOf(before, after string) Kind {
 func (d *Diff) compareUnits(from, to Side, a, b Unit, cat Catalog) error {
 	d.compareEdges(a.Lock, b.Lock)
 	before, after := newest(a.Lock), newest(b.Lock)
+	same, err := cat.same(a.Lock.Root, b.Lock.Root)
+	if err != nil {
+		return err
+	}
+	if root := b.Lock.Root.Package; same && before[root] == (name.ID{}) && a.Lock.Root.Package != root {
+		before[root] = before[a.Lock.Root.Package]
+		delete(before, a.Lock.Root.Package)
+	}
 	for _, pkg := range slices.Sorted(maps.Keys(merged(before, after))) {
 		was, err := from.effective(a, before[pkg], cat)
 		if err != nil {
@@ -187,7 +212,7 @@ func (d *Diff) compareUnits(from, to Side, a, b Unit, cat Catalog) error {
 		for _, c := range config.Compare(was, is) {
 			d.Config = append(d.Config, ConfigChange{pkg, c})
 		}
-		d.Permissions = append(d.Permissions, comparePermissions(pkg, a.Grants[pkg], b.Grants[pkg])...)
+		d.Permissions = append(d.Permissions, comparePermissions(pkg, a.Grants[before[pkg].Package], b.Grants[pkg])...)
 	}
 	return nil
 }
@@ -343,13 +368,17 @@ func compareOrder(a, b filters) []FilterChange {
 	return changes
 }
 
-func (d *Diff) compareData(a, b *Deployment) {
-	if a == nil || b == nil || a.DataVersion == b.DataVersion || a.Lock.Root.Package != b.Lock.Root.Package {
-		return // with another package, another namespace
+func (d *Diff) compareData(a, b *Deployment, cat Catalog) error {
+	if a == nil || b == nil || a.DataVersion == b.DataVersion {
+		return nil
+	}
+	if same, err := cat.same(a.Lock.Root, b.Lock.Root); err != nil || !same {
+		return err // with another package, another namespace
 	}
 	d.Data = &DataChange{
 		From: a.DataVersion, To: b.DataVersion,
 		LosesWrites:     b.DataVersion < a.DataVersion,
 		BackLosesWrites: b.DataVersion > a.DataVersion,
 	}
+	return nil
 }

@@ -83,7 +83,7 @@ func (s *Server) dataOf(ctx context.Context, mount, slotName, pkg string) (keyVa
 	if err != nil {
 		return nil, err
 	}
-	units, err := dataUnits(d, cmp.Or(pkg, d.Lock.Root.Package))
+	units, err := s.dataUnits(ctx, d, cmp.Or(pkg, d.Lock.Root.Package))
 	if err != nil {
 		return nil, err
 	}
@@ -97,16 +97,24 @@ func (s *Server) dataOf(ctx context.Context, mount, slotName, pkg string) (keyVa
 
 // dataUnits returns the names of a package's namespaces in a deployment: its
 // own first, then one for each package that calls it.
-func dataUnits(d *revision.Deployment, pkg string) ([]string, error) {
+func (s *Server) dataUnits(ctx context.Context, d *revision.Deployment, pkg string) ([]string, error) {
 	var units []string
 	for _, unit := range d.Units() {
 		if unit.Lock.Root.Package == pkg {
-			units = append(units, pkg)
+			own, err := s.dataNameOf(ctx, unit.Lock.Root)
+			if err != nil {
+				return nil, err
+			}
+			units = append(units, own)
 		}
 		for _, node := range unit.Lock.Nodes {
 			for _, alias := range sortedKeys(node.Edges) {
 				if e := node.Edges[alias]; e.Package == pkg {
-					units = append(units, edgeNamespace(node.ID.Package, alias, pkg))
+					called, err := s.edgeData(ctx, node.ID, alias, e)
+					if err != nil {
+						return nil, err
+					}
+					units = append(units, called)
 				}
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/berth-host/berth/registry/revision"
 	"github.com/berth-host/berth/registry/secret"
 	"github.com/berth-host/berth/registry/store"
+	"github.com/berth-host/berth/registry/workshop"
 )
 
 // explanations say which errors a caller of the API may read, with which
@@ -38,6 +39,14 @@ var explanations = []struct {
 	{revision.ErrEmptySlot, http.StatusNotFound, "empty_slot", "--slot says which slot is meant: beta or production"},
 	{revision.ErrNoPackage, http.StatusNotFound, "no_package", ""},
 	{revision.ErrInvalid, http.StatusBadRequest, "invalid", ""},
+	{workshop.ErrNoCopy, http.StatusNotFound, "no_copy", "berth copy lists the copies, berth copy PACKAGE makes one"},
+	{workshop.ErrNoFile, http.StatusNotFound, "no_file", "berth edit COPY lists the files"},
+	{workshop.ErrNoVersion, http.StatusNotFound, "no_version", "berth edit COPY versions lists them"},
+	{workshop.ErrUnresolved, http.StatusConflict, "unresolved_conflicts", "edit these files until no marks are left, or take one side: berth edit COPY resolve FILE mine|theirs"},
+	{workshop.ErrUnchanged, http.StatusConflict, "unchanged", ""},
+	{workshop.ErrDirty, http.StatusConflict, "unsaved", "save them, or forget them too: berth copy --forget COPY --unsaved"},
+	{workshop.ErrUpload, http.StatusUnprocessableEntity, "bad_upload", "nothing was changed; upload a zip of a folder, or a package"},
+	{workshop.ErrInvalid, http.StatusBadRequest, "invalid", ""},
 	{store.ErrConflict, http.StatusConflict, "conflict", "look at the site as it is now, and try again"},
 	{store.ErrTooLarge, http.StatusRequestEntityTooLarge, "too_large", ""},
 	{registry.ErrNotInstalled, http.StatusNotFound, "not_installed", "berth packages lists what is installed"},
@@ -80,6 +89,9 @@ func explain(err error) *console.Error {
 	}
 	if e := (*config.UnknownError)(nil); errors.As(err, &e) {
 		return &console.Error{Status: http.StatusBadRequest, Code: "bad_config", Message: e.Error()}
+	}
+	if e := explainDraft(err); e != nil {
+		return e
 	}
 	if e := (*lossError)(nil); errors.As(err, &e) {
 		return &console.Error{Status: http.StatusConflict, Code: "data_loss", Message: e.Error(), Hint: "nothing was changed; if that is what you want, say it again with --lose-data"}

@@ -351,8 +351,16 @@ func (s *Server) changedDeployment(ctx context.Context, m *revision.Mount, slot 
 		handler, filters = &earlier.Unit, earlier.Filters
 	}
 	if in.Package != "" {
-		unit, err := s.newUnit(ctx, in.Package, handler, in.Grants)
+		unit, err := s.newUnit(ctx, in.Package, handler, nil)
 		if err != nil {
+			return nil, err
+		}
+		if handler != nil {
+			if err := s.takePlace(ctx, m, handler, unit); err != nil {
+				return nil, err
+			}
+		}
+		if err := s.give(ctx, unit, unit.Lock.Root.Package, in.Grants); err != nil {
 			return nil, err
 		}
 		handler = unit

@@ -18,6 +18,7 @@ import (
 
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
+	"github.com/berth-host/berth/registry/store"
 )
 
 //go:generate go test -run TestOpenAPIDocument . -update
@@ -265,6 +266,16 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 	permissions := "\n[permissions]\ndata = true\nfetch = [{ host = \"api.example.com\", reason = \"today's menu\" }]\n"
 	f.publish(partPackage, "v1.0.0", 1, "")
 	f.publish(sitePackage, "v1.0.0", 1, configLines+dependency+permissions)
+	f.publish(sitePackage, "v1.0.1", 1, configLines+dependency+permissions)
+	const copied = "local.invalid/site"
+	draft := func(more ...string) url.Values {
+		q := url.Values{"package": {copied}}
+		for i := 0; i < len(more); i += 2 {
+			q.Set(more[i], more[i+1])
+		}
+		return q
+	}
+	written := store.Sum([]byte("text")).String()
 	var mount, other, job, token string
 	values := map[string]*string{"mount": &mount, "other": &other, "id": &job, "slot": new(string), "profile": new(string)}
 	*values["slot"], *values["profile"] = "beta", "heap"
@@ -386,6 +397,30 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/traffic/series", query: inMount("production")},
 		{route: "GET " + v1 + "/revisions", query: url.Values{"limit": {"2"}}},
 		{route: "GET " + v1 + "/diff"},
+		{route: "POST " + v1 + "/packages", in: api.Install{Source: f.url(sitePackage) + "@v1.0.0"}, then: await},
+		{route: "POST " + v1 + "/copies", in: api.CopyRequest{Package: sitePackage + "@v1.0.0"}},
+		{route: "GET " + v1 + "/copies"},
+		{route: "GET " + v1 + "/copies/files", query: draft()},
+		{route: "GET " + v1 + "/copies/files", query: url.Values{"package": {sitePackage}, "version": {"v1.0.0"}}},
+		{route: "PUT " + v1 + "/copies/file", query: draft("path", "a.txt"), upload: []byte("text")},
+		{route: "PUT " + v1 + "/copies/file", query: draft("path", "a.txt"), upload: []byte("other"), code: "edit_conflict"},
+		{route: "GET " + v1 + "/copies/file", query: draft("path", "a.txt")},
+		{route: "GET " + v1 + "/copies/file", query: draft("path", "b.txt"), code: "no_file"},
+		{route: "POST " + v1 + "/copies/rename", in: api.RenameRequest{Package: copied, From: "a.txt", To: "b.txt", Base: written}},
+		{route: "POST " + v1 + "/copies/resolve", in: api.ResolveRequest{Package: copied, Path: "b.txt", Take: "mine"}, code: "invalid"},
+		{route: "POST " + v1 + "/copies/merge", in: api.MergeRequest{Package: copied, Version: "v1.0.1"}},
+		{route: "POST " + v1 + "/copies/save", in: api.SaveRequest{Package: copied, Note: "a note"}, then: await},
+		{route: "GET " + v1 + "/copies/one", query: draft()},
+		{route: "GET " + v1 + "/copies/versions", query: draft()},
+		{route: "POST " + v1 + "/copies/try", in: api.TryRequest{Package: copied}},
+		{route: "GET " + v1 + "/packages/diff", query: url.Values{"from": {sitePackage + "@v1.0.0"}, "to": {copied + "@draft"}}},
+		{route: "DELETE " + v1 + "/copies/file", query: draft("path", "b.txt", "base", written)},
+		{route: "POST " + v1 + "/copies/upload", query: draft(), upload: []byte("no zip"), code: "bad_upload"},
+		{route: "POST " + v1 + "/copies/discard", in: api.DiscardRequest{Package: copied, Version: "v1.0.2"}},
+		{route: "GET " + v1 + "/copies/download", query: draft()},
+		{route: "GET " + v1 + "/copies/export", query: draft()},
+		{route: "DELETE " + v1 + "/copies", query: draft()},
+		{route: "GET " + v1 + "/copies/one", query: draft(), code: "no_copy"},
 		{route: "DELETE " + v1 + "/mounts/{mount}/slots/{slot}"},
 		{route: "DELETE " + v1 + "/mounts/{mount}", then: func([]byte) { mount = other }},
 		{route: "POST " + v1 + "/tokens", in: api.TokenRequest{Name: "ci", Scope: "deploy", Days: 1}, then: keep(&token, "id")},
@@ -398,6 +433,17 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/system/crashes"},
 		{route: "GET " + v1 + "/system/crashes/{id}", code: "bad_request"},
 		{route: "POST " + v1 + "/check", then: await},
+		{route: "GET " + v1 + "/passkeys"},
+		{route: "DELETE " + v1 + "/passkeys/{id}", code: "not_found"},
+		{route: "POST " + v1 + "/passkeys/begin", upload: []byte(`{"name":"laptop"}`), code: "not_here"},
+		{route: "POST " + v1 + "/passkeys", upload: []byte(`{"id":"x","credential":{}}`), code: "not_here"},
+		{route: "POST " + v1 + "/login/passkey/begin", upload: []byte(`{}`), code: "not_here"},
+		{route: "POST " + v1 + "/login/passkey", upload: []byte(`{"id":"x","credential":{}}`), code: "not_here"},
+		{route: "GET " + v1 + "/about"},
+		{route: "GET " + v1 + "/update-policies"},
+		{route: "PUT " + v1 + "/mounts/{mount}/updates", in: api.UpdatePolicyRequest{Policy: "manual"}},
+		{route: "GET " + v1 + "/site/filters"},
+		{route: "PUT " + v1 + "/site/filters", in: api.SiteFiltersRequest{Filters: []string{}}},
 		{route: "GET " + v1 + "/certificates"},
 		{route: "PATCH " + v1 + "/certificates", in: map[string]any{"consoleHost": "console.site.example", "hstsDays": 1}},
 		{route: "POST " + v1 + "/certificates/retry"},

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -42,6 +43,7 @@ type openPackage struct {
 	schema   *config.Schema
 	files    fs.FS
 	modules  map[string]registry.Module
+	dataOf   string // the package whose data it uses
 	close    io.Closer
 }
 
@@ -67,7 +69,7 @@ func (p *packages) open(ctx context.Context, id name.ID) (*openPackage, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", id, err), closer.Close())
 	}
-	pkg := &openPackage{id: id, manifest: a.Manifest, schema: schema, files: a.FS, modules: rec.Modules, close: closer}
+	pkg := &openPackage{id: id, manifest: a.Manifest, schema: schema, files: a.FS, modules: rec.Modules, dataOf: cmp.Or(rec.DataOf, id.Package), close: closer}
 	p.opened[id] = pkg
 	return pkg, nil
 }

@@ -43,7 +43,8 @@ func (s *Server) catalog(ctx context.Context) revision.Catalog {
 			}
 			return pkg.schema, nil
 		},
-		Files: func(id name.ID) (map[string]string, error) { return s.packages.fileHashes(ctx, id) },
+		Files:  func(id name.ID) (map[string]string, error) { return s.packages.fileHashes(ctx, id) },
+		DataOf: func(id name.ID) (string, error) { return s.dataNameOf(ctx, id) },
 	}
 }
 

@@ -106,14 +106,21 @@ func (t *translator) unit(ctx context.Context, m *revision.Mount, slot revision.
 	for _, node := range u.Lock.Nodes {
 		g.nodes[node.ID] = node
 		for alias, edge := range node.Edges {
-			key := edgeNamespace(node.ID.Package, alias, edge.Package)
+			key, err := t.server.edgeData(ctx, node.ID, alias, edge)
+			if err != nil {
+				return nil, err
+			}
 			if g.versions[key] == nil {
 				g.versions[key] = map[string]bool{}
 			}
 			g.versions[key][edge.Chosen] = true
 		}
 	}
-	return g.build(ctx, u.Lock.Root, u.Lock.Root.Package, r)
+	namespace, err := t.server.dataNameOf(ctx, u.Lock.Root)
+	if err != nil {
+		return nil, err
+	}
+	return g.build(ctx, u.Lock.Root, namespace, r)
 }
 
 // A graph is one lock on its way to units. Each edge gets a unit of its own,
@@ -144,7 +151,10 @@ func (g *graph) build(ctx context.Context, id name.ID, namespace string, r role)
 	parts := []string{id.String(), node.H1, namespace, string(unit.Config), spacesOf(unit), fmt.Sprint(unit.Fetch, unit.Limits, r)}
 	for _, alias := range sortedKeys(node.Edges) {
 		edge := node.Edges[alias]
-		child := edgeNamespace(id.Package, alias, edge.Package)
+		child, err := g.server.edgeData(ctx, id, alias, edge)
+		if err != nil {
+			return nil, err
+		}
 		if len(g.versions[child]) > 1 {
 			// The calling package stands here in several versions, which chose
 			// differently: versions never share data.
@@ -166,6 +176,17 @@ func (g *graph) build(ctx context.Context, id name.ID, namespace string, r role)
 	return unit, nil
 }
 
+// edgeData names the data of the package that caller calls by alias. A copy
+// stands for what it is a copy of.
+func (s *Server) edgeData(ctx context.Context, caller name.ID, alias string, edge resolve.Edge) (string, error) {
+	from, err := s.dataNameOf(ctx, caller)
+	if err != nil {
+		return "", err
+	}
+	to, err := s.dataNameOf(ctx, name.ID{Package: edge.Package, Version: edge.Chosen})
+	return from + ":" + alias + ":" + to, err
+}
+
 // spacesOf names the data of a unit, "" when it has none.
 func spacesOf(unit *site.Unit) string {
 	if d, ok := unit.Data.(siteData); ok {
@@ -173,9 +194,6 @@ func spacesOf(unit *site.Unit) string {
 	}
 	return ""
 }
-
-// edgeNamespace names the data of the package that caller calls by alias.
-func edgeNamespace(caller, alias, pkg string) string { return caller + ":" + alias + ":" + pkg }
 
 // single builds a unit without its dependencies.
 func (g *graph) single(ctx context.Context, id name.ID, namespace string, r role) (*site.Unit, error) {
