@@ -36,6 +36,7 @@ import (
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/host/listen"
 	"github.com/berth-host/berth/host/logs"
+	"github.com/berth-host/berth/host/passkeys"
 	"github.com/berth-host/berth/host/site"
 	"github.com/berth-host/berth/registry"
 	"github.com/berth-host/berth/registry/audit"
@@ -84,6 +85,7 @@ type Server struct {
 	jobs     *console.Jobs
 	events   *console.Events
 	sessions *console.Sessions
+	passkeys *passkeys.Passkeys
 	owner    *owner
 	glance   glance
 	watch    *watch
@@ -174,7 +176,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
-	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
+	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), AssetDir: filepath.Join(startup.Data, "cache", "assets"), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
@@ -186,6 +188,9 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 		return s, err
 	}
 	s.openDoor(opts.Owner)
+	if err := s.openPasskeys(); err != nil {
+		return s, err
+	}
 	if err := s.listen(metrics); err != nil {
 		return s, err
 	}
@@ -290,6 +295,9 @@ func (s *Server) routes() []console.Route {
 		s.auditRoutes(),
 		s.backupRoutes(),
 		s.certificateRoutes(),
+		s.filterRoutes(),
+		s.aboutRoutes(),
+		s.passkeyRoutes(),
 		s.overviewRoutes(),
 		s.bundledRoutes(),
 		s.accessRoutes(),
