@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/berth-host/berth/cmd/berth/server"
 	"github.com/berth-host/berth/registry/name"
 	"github.com/berth-host/berth/sdk"
 )
@@ -40,7 +41,7 @@ var languages = map[string]language{
 		files: func(pkg string) (map[string][]byte, error) {
 			main, err := scaffold.ReadFile("scaffold/go/main.go.txt")
 			mod := fmt.Sprintf("module %s\n\ngo 1.26\n", pkg)
-			if v := ownVersion(); name.CheckVersion(v) == nil {
+			if v := server.Version(); name.CheckVersion(v) == nil {
 				mod += fmt.Sprintf("\nrequire github.com/berth-host/berth %s\n", v)
 			}
 			return map[string][]byte{"main.go": main, "go.mod": []byte(mod)}, err
