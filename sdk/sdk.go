@@ -1,3 +1,5 @@
+// Package sdk holds what authors of handlers build with, one folder for each
+// language. Its test builds the examples of their pages.
 package sdk
 
 import _ "embed"
