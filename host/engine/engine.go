@@ -72,6 +72,7 @@ type Engine struct {
 
 	codeMemory int64
 	restoring  restoring
+	lanes      lanes
 	pagemap    *os.File // for restoreDirty
 
 	child     childLimits

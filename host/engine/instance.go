@@ -33,6 +33,7 @@ type instance struct {
 	personal bool // its start has learned something about the deployment
 	clone    bool // it is just what others are at their start
 	used     bool // it has served a call
+	heavy    bool // it has one of the engine's lanes
 
 	// Of the call that is going on:
 	caller  context.Context
@@ -213,6 +214,7 @@ func (in *instance) Bytes(ptr, n uint32) ([]byte, bool) { return in.memory.view(
 
 // Wait implements abi.Guest.
 func (in *instance) Wait(f func() error) error {
+	in.leaveLane()
 	start := clock()
 	err := f()
 	end := clock()
@@ -243,6 +245,7 @@ func (in *instance) run(e *entry, stack []uint64) error {
 	in.running = e
 	in.budget.enter()
 	err := e.function.CallWithStack(&in.context, stack)
+	in.leaveLane()
 	in.budget.leave()
 	in.running = nil
 	// Machine code writes the results there, by an address that the collector
