@@ -259,7 +259,7 @@ func (s *Server) listen(metrics prometheus.Gatherer) error {
 	if s.consoleListener, err = s.socket(protocol.Console, s.startup.Console); err != nil {
 		return fmt.Errorf("the console cannot listen: %w", err)
 	}
-	s.siteListener = listen.Wrap(s.siteListener)
+	s.siteListener, s.consoleListener = listen.Wrap(s.siteListener), listen.Wrap(s.consoleListener)
 	if err := s.openCertificates(); err != nil {
 		return err
 	}
@@ -401,6 +401,7 @@ func (s *Server) close() error {
 		}
 	}
 	s.https.close()
+	s.awaitArriving()
 	for _, srv := range []*http.Server{s.siteServer, s.https.server, s.consoleServer} {
 		if srv == nil {
 			continue
