@@ -57,7 +57,8 @@ type Module struct {
 	data      []segment
 	dataCount int64 // -1: no such section
 	names     []byte
-	added     []added // functions that the rewriting adds, for the name section
+	debug     map[string][]byte // sections of DWARF, by name
+	added     []added           // functions that the rewriting adds, for the name section
 
 	importedFuncs, importedGlobals int
 }
