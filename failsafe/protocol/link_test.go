@@ -40,6 +40,7 @@ func child() int {
 	}()
 	c.Phase(Report{Phase: PhaseServe, Revision: "7", Module: strings.Repeat("m", 2*maxWord)})
 	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	alive := make(chan bool, 100)
 	go c.Heartbeat(ctx, func(context.Context) error {
 		select {
@@ -59,7 +60,6 @@ func child() int {
 		return 1
 	}
 	<-c.Stop()
-	stop()
 	return c.Serious(Fault{Message: "that was it", Kind: "test"})
 }
 
