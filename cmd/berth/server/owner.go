@@ -31,8 +31,11 @@ func (s *Server) openDoor(pw *password.Owner) {
 		pw = password.In(s.startup.Data)
 	}
 	s.owner = &owner{password: pw, claim: pw.Claim(), handover: s.start.Key, log: s.log, audit: s.writeAudit}
-	s.sessions = console.NewSessions(sessions{s.store}, pw.CookieName("session"))
+	s.sessions = console.NewSessions(sessions{s.store}, s.SessionCookie())
 }
+
+// SessionCookie is the name of the cookie of the console's sessions, without TLS.
+func (s *Server) SessionCookie() string { return s.owner.password.CookieName("session") }
 
 // ClaimURL is the address by which a server is claimed that nobody has claimed
 // yet, and "" for another. It is written to a file in the data folder, too.
