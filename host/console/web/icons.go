@@ -23,6 +23,8 @@ var icons = map[string]string{
 	"open":     `<circle cx="12" cy="12" r="8.5"/><path d="M3.5 12h17M12 3.500c5 5 5 12 0 17M12 3.500c-5 5-5 12 0 17"/>`,
 	"closed":   `<rect x="5.5" y="11" width="13" height="9" rx="1.5"/><path d="M8.5 11V8a3.5 3.5 0 0 1 7 0v3"/>`,
 	"plus":     `<path d="M12 5v14M5 12h14"/>`,
+	"edit":     `<path d="m5 19 1-4.500L16.500 4l3.500 3.500L9.500 18z"/><path d="m14 6.500 3.500 3.500"/>`,
+	"file":     `<path d="M7 3.500h7l4 4v13H7z"/><path d="M14 3.500V8h4"/>`,
 	"out":      `<path d="M13.5 5H19v5.500M19 5l-8.5 8.500M16.5 14v5H5V7.500h5"/>`,
 	"arrow":    `<path d="M5 12h14M13 6l6 6-6 6"/>`,
 	"clock":    `<circle cx="12" cy="12" r="8.5"/><path d="M12 7v5l3.5 2"/>`,
