@@ -36,6 +36,7 @@ var importRules = []importRule{
 	{from: "host/console/web", never: []string{"abi", "host/site", "host/engine", "host/logs", "host/traffic", "host/egress"}, why: "what a page shows or does goes through the API, so that programs can do it too"},
 	{from: "host/engine/wasm", never: []string{"abi", "host/engine", "host/site"}, why: "the rewriter is pure: bytes in, bytes out"},
 	{from: ".", except: []string{"host/engine"}, never: []string{"!github.com/tetratelabs/wazero"}, why: "only the engine knows what runs WebAssembly, so that it can be replaced"},
+	{from: ".", except: []string{"host/passkeys"}, never: []string{"!github.com/go-webauthn/webauthn"}, why: "only host/passkeys knows what checks passkeys"},
 	{from: ".", except: []string{"host/certs"}, never: []string{"!github.com/caddyserver/certmagic"}, why: "only host/certs knows what asks authorities for certificates"},
 	{from: ".", except: []string{"registry/store/bolt"}, never: []string{"!go.etcd.io/bbolt"}, why: "only the bolt store knows bbolt, so that other stores can take its place"},
 }

@@ -113,3 +113,6 @@ type Fault struct {
 }
 
 func (f *Fault) Error() string { return fmt.Sprintf("%s: %s", f.Func, f.Reason) }
+
+// A Ready body lies in memory: to read it never waits.
+type Ready interface{ Ready() }

@@ -11,7 +11,7 @@ import "embed"
 
 // FS holds the packages.
 //
-//go:embed foobar frundle baz hello-c hello-go cgi-c cgi-go echo-c call-c tally
+//go:embed foobar frundle baz hello-c hello-go cgi-c cgi-go echo-c call-c tally password
 var FS embed.FS
 
 // Examples are the folders of the packages that the demo publishes.
@@ -20,6 +20,6 @@ var Examples = []string{"baz/v2.1.0", "baz/v2.1.3", "baz/v2.5.1", "foobar", "fru
 // Shelf are the folders of the packages that an owner is offered to begin with;
 // ShelfParts are those on which they depend.
 var (
-	Shelf      = []string{"foobar", "frundle", "hello-go"}
+	Shelf      = []string{"foobar", "frundle", "hello-go", "password"}
 	ShelfParts = []string{"baz/v2.1.0", "baz/v2.1.3", "baz/v2.5.1"}
 )

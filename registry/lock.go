@@ -65,7 +65,7 @@ func solve(in resolve.Input, lookup func(pkg string) (*index.Index, error)) (*re
 // installedIndex lists the installed versions of a package as if they were
 // published; nil when there are none.
 func (r *Registry) installedIndex(ctx context.Context, pkg string, heedRetractions bool) (*index.Index, error) {
-	records, err := r.records(ctx, pkg+"@")
+	records, err := r.Versions(ctx, pkg)
 	if err != nil || len(records) == 0 {
 		return nil, err
 	}

@@ -69,7 +69,9 @@ type Host interface {
 	Data() Data        // nil: not granted
 	Log(Level, string) // to the deployment's log
 	// Call asks the dependency that the unit's code calls by name. The
-	// response's body is read and closed by the caller.
+	// request is the caller's again, with its body, once Call has returned; the
+	// response's body is read and closed by the caller, who leaves the
+	// response alone from then on.
 	Call(ctx context.Context, name string, r *http.Request) (*http.Response, error)
 	// Fetch sends a request out. ErrDenied says that its host was not granted.
 	Fetch(ctx context.Context, r *http.Request) (*http.Response, error)
@@ -133,6 +135,6 @@ var Dialect = &abi.Dialect{Name: "berth", Funcs: []abi.Func{
 	{Module: Module, Name: "fetch", Params: types(i32, i32), Results: types(i32), Blocking: true, Call: with(fetch)},
 	{Module: Module, Name: "response_status", Params: types(i32), Results: types(i32), Call: with(responseStatus)},
 	{Module: Module, Name: "response_head", Params: types(i32, i32, i32), Results: types(i32), Call: with(responseHead)},
-	{Module: Module, Name: "response_body", Params: types(i32, i32, i32), Results: types(i64), Blocking: true, Call: with(responseBody)},
+	{Module: Module, Name: "response_body", Params: types(i32, i32, i32), Results: types(i64), Call: with(responseBody)},
 	{Module: Module, Name: "response_close", Params: types(i32), Results: types(i32), Call: with(responseClose)},
 }}

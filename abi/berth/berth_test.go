@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -265,7 +266,8 @@ func TestCalls(t *testing.T) {
 func TestMalformedRequests(t *testing.T) {
 	for _, m := range []string{"", "\xff\xff\xff\xff", message("GET", ""), message("GET\x00", ""), message("GET\x00/\x00A\x00", ""), message("G T\x00/\x00", ""), message("GET\x00/\x00A b\x00c\x00", ""),
 		message("GET\x00/\x00A\x00b\r\nC: d\x00", ""), message("GET\x00%zz\x00", "")} {
-		if r, err := parseRequest([]byte(m)); err == nil {
+		r := &request{Request: http.Request{Header: http.Header{}}}
+		if err := r.parse([]byte(m)); err == nil {
 			t.Errorf("%q reads as %v", m, r)
 		}
 	}
@@ -292,9 +294,12 @@ func TestPointers(t *testing.T) {
 func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(message("GET\x00/\x00A\x00b\x00", "body")))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := parseRequest(b)
-		if err != nil {
+		r := &request{Request: http.Request{Header: http.Header{}}}
+		if r.parse(b) != nil {
 			return
+		}
+		if u, err := url.Parse(r.RequestURI); err != nil || *u != r.url {
+			t.Errorf("target %q: %+v", r.RequestURI, r.url)
 		}
 		for name, values := range r.Header {
 			if strings.ContainsAny(name+strings.Join(values, ""), "\r\n\x00") {

@@ -10,72 +10,125 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/berth-host/berth/abi"
 )
 
-// A request is passed as a 32-bit little-endian length of its head, the head,
-// and the body. The head is NUL-terminated texts: method, target, and then
-// name and value of each header field.
-func parseRequest(b []byte) (*http.Request, error) {
+// A request is what a guest asks of a dependency or elsewhere, with all that
+// is made for it: requests to dependencies are used again.
+type request struct {
+	http.Request
+	url  url.URL
+	body body
+}
+
+var requests = sync.Pool{New: func() any { return &request{Request: http.Request{Header: http.Header{}}} }}
+
+// free lets go of what belongs to one request.
+func (r *request) free() {
+	header := r.Header
+	clear(header)
+	*r = request{Request: http.Request{Header: header}}
+	requests.Put(r)
+}
+
+// A body lies in the guest's memory.
+type body struct{ bytes.Reader }
+
+func (*body) Close() error { return nil }
+
+// Ready implements [abi.Ready].
+func (*body) Ready() {}
+
+// parse reads a request. It is passed as a 32-bit little-endian length of its
+// head, the head, and the body. The head is NUL-terminated texts: method,
+// target, and then name and value of each header field. The body stays where
+// it is: b must not change while the request is used.
+func (r *request) parse(b []byte) error {
 	if len(b) < 4 {
-		return nil, errors.New("a request has at least the length of its head")
+		return errors.New("a request has at least the length of its head")
 	}
 	n := binary.LittleEndian.Uint32(b)
 	if uint64(n) > uint64(len(b)-4) {
-		return nil, errors.New("the head is longer than the request")
+		return errors.New("the head is longer than the request")
 	}
-	head, body := string(b[4:4+n]), bytes.Clone(b[4+n:])
+	head, sent := string(b[4:4+n]), b[4+n:]
 	if !strings.HasSuffix(head, "\x00") {
-		return nil, errors.New("the head does not end with a NUL byte")
+		return errors.New("the head does not end with a NUL byte")
 	}
-	texts := strings.Split(head[:len(head)-1], "\x00")
-	if len(texts) < 2 || len(texts)%2 != 0 {
-		return nil, errors.New("the head is not method, target and pairs of name and value")
+	if strings.Count(head, "\x00")%2 != 0 {
+		return errors.New("the head is not method, target and pairs of name and value")
 	}
-	if !httpguts.ValidHeaderFieldName(texts[0]) { // both are tokens
-		return nil, errors.New("the method is malformed")
+	method, head, _ := strings.Cut(head, "\x00")
+	target, head, _ := strings.Cut(head, "\x00")
+	if !httpguts.ValidHeaderFieldName(method) { // both are tokens
+		return errors.New("the method is malformed")
 	}
-	u, err := url.Parse(texts[1])
-	if err != nil {
-		return nil, errors.New("the target is malformed")
+	if err := parseTarget(target, &r.url); err != nil {
+		return err
 	}
-	r := &http.Request{Method: texts[0], URL: u, RequestURI: texts[1], Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header, len(texts)/2-1), Body: http.NoBody, ContentLength: int64(len(body))}
-	for i := 2; i < len(texts); i += 2 {
-		name, value := texts[i], texts[i+1]
+	header := r.Header
+	r.Request = http.Request{Method: method, URL: &r.url, RequestURI: target, Host: r.url.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header, Body: http.NoBody, ContentLength: int64(len(sent))}
+	for head != "" {
+		var name, value string
+		name, head, _ = strings.Cut(head, "\x00")
+		value, head, _ = strings.Cut(head, "\x00")
 		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return nil, errors.New("a header field is malformed")
+			return errors.New("a header field is malformed")
 		}
 		if key := textproto.CanonicalMIMEHeaderKey(name); key == "Host" {
 			r.Host = value
 		} else {
-			r.Header[key] = append(r.Header[key], value)
+			header[key] = append(header[key], value)
 		}
 	}
-	if len(body) > 0 {
-		r.Body = io.NopCloser(bytes.NewReader(body))
+	if len(sent) > 0 {
+		r.body.Reset(sent)
+		r.Body = &r.body
 	}
-	return r, nil
+	return nil
 }
 
-// request reads the message at ptr; nil sets result.
-func (c call) request(ptr, n uint64, result *uint64) (*http.Request, error) {
+// parseTarget reads a path or a whole URL. Most targets are plain paths, which
+// have nothing to be parsed.
+func parseTarget(target string, u *url.URL) error {
+	plain := strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "//")
+	for i := 0; plain && i < len(target); i++ {
+		c := target[i]
+		plain = 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '/' || c == '-' || c == '.' || c == '_' || c == '~'
+	}
+	if plain {
+		*u = url.URL{Path: target}
+		return nil
+	}
+	parsed, err := url.Parse(target)
+	if err != nil {
+		return errors.New("the target is malformed")
+	}
+	*u = *parsed
+	return nil
+}
+
+// read reads the message at ptr; ok is false for one that sets result.
+func (r *request) read(c call, ptr, n uint64, result *uint64) (ok bool, err error) {
 	b, err := c.bytes(ptr, n)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	if len(b) > MaxMessage {
 		*result = code(CodeTooLarge)
-		return nil, nil
+		return false, nil
 	}
-	r, err := parseRequest(b)
-	if err != nil {
+	if err := r.parse(b); err != nil {
 		c.Log(LevelWarn, "request: "+err.Error())
 		*result = code(CodeInvalid)
-		return nil, nil
+		return false, nil
 	}
-	return r, nil
+	return true, nil
 }
 
 // callDependency(name, name_len, request, request_len) → handle or code.
@@ -84,39 +137,45 @@ func callDependency(c call, stack []uint64) error {
 	if !ok || err != nil {
 		return err
 	}
-	r, err := c.request(stack[2], stack[3], &stack[0])
-	if r == nil || err != nil {
+	r := requests.Get().(*request)
+	defer r.free()
+	if ok, err := r.read(c, stack[2], stack[3], &stack[0]); !ok || err != nil {
 		return err
 	}
 	if !strings.HasPrefix(r.RequestURI, "/") {
 		stack[0] = code(CodeInvalid)
 		return nil
 	}
-	resp, err := c.Call(c.Context(), name, r)
-	c.keep("call "+name, resp, err, stack)
+	resp, err := c.Call(c.Context(), name, &r.Request)
+	c.keep("call ", name, resp, err, stack)
 	return nil
 }
 
 // fetch(request, request_len) → handle or code. The target is a whole URL.
 func fetch(c call, stack []uint64) error {
-	r, err := c.request(stack[0], stack[1], &stack[0])
-	if r == nil || err != nil {
+	r := &request{Request: http.Request{Header: http.Header{}}} // the network may hold on to it
+	if ok, err := r.read(c, stack[0], stack[1], &stack[0]); !ok || err != nil {
 		return err
+	}
+	if r.ContentLength > 0 {
+		sent := make([]byte, r.body.Len())
+		_, _ = r.body.Read(sent) // from memory
+		r.body.Reset(sent)
 	}
 	if r.URL.Host == "" {
 		stack[0] = code(CodeInvalid)
 		return nil
 	}
 	r.RequestURI = "" // net/http wants none on the way out
-	resp, err := c.Fetch(c.Context(), r)
-	c.keep("fetch "+r.URL.Host, resp, err, stack)
+	resp, err := c.Fetch(c.Context(), &r.Request)
+	c.keep("fetch ", r.URL.Host, resp, err, stack)
 	return nil
 }
 
 // keep opens a handle for a response.
-func (c call) keep(what string, resp *http.Response, err error, stack []uint64) {
+func (c call) keep(what, whom string, resp *http.Response, err error, stack []uint64) {
 	if err != nil {
-		stack[0] = c.codeOf(what, err)
+		stack[0] = c.codeOf(what+whom, err)
 		return
 	}
 	at := slices.Index(c.open, nil)
@@ -191,7 +250,12 @@ func responseBody(c call, stack []uint64) error {
 	if err != nil {
 		return err
 	}
-	n, err := io.ReadFull(resp.Body, buf)
+	n := 0
+	if _, ready := resp.Body.(abi.Ready); ready {
+		n, err = io.ReadFull(resp.Body, buf)
+	} else {
+		n, err = c.waitAndRead(resp.Body, buf)
+	}
 	stack[0] = uint64(n)
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
@@ -200,6 +264,14 @@ func responseBody(c call, stack []uint64) error {
 		stack[0] = c.codeOf("response_body", err)
 	}
 	return nil
+}
+
+func (c call) waitAndRead(r io.Reader, buf []byte) (n int, err error) {
+	err = c.Wait(func() (err error) {
+		n, err = io.ReadFull(r, buf)
+		return err
+	})
+	return n, err
 }
 
 func responseClose(c call, stack []uint64) error {

@@ -41,7 +41,7 @@ var funcs = []abi.Func{
 	{Module: Module, Name: "set_header_value", Params: types(i32, i32, i32, i32, i32), Call: onRequest(setHeaderValue)},
 	{Module: Module, Name: "add_header_value", Params: types(i32, i32, i32, i32, i32), Call: onRequest(addHeaderValue)},
 	{Module: Module, Name: "remove_header", Params: types(i32, i32, i32), Call: onRequest(removeHeader)},
-	{Module: Module, Name: "read_body", Params: types(i32, i32, i32), Results: types(i64), Blocking: true, Call: onRequest(readBody)},
+	{Module: Module, Name: "read_body", Params: types(i32, i32, i32), Results: types(i64), Call: onRequest(readBody)},
 	{Module: Module, Name: "write_body", Params: types(i32, i32, i32), Blocking: true, Call: onRequest(writeBody)},
 	{Module: Module, Name: "get_status_code", Results: types(i32), Call: onRequest(getStatusCode)},
 	{Module: Module, Name: "set_status_code", Params: types(i32), Call: onRequest(setStatusCode)},
@@ -427,10 +427,10 @@ func readBody(c call, stack []uint64) error {
 		return err
 	}
 	n := 0
-	for n < len(b) && err == nil {
-		var k int
-		k, err = r.Read(b[n:])
-		n += k
+	if _, ready := r.(abi.Ready); ready || r == http.NoBody {
+		n, err = fill(r, b)
+	} else {
+		n, err = c.waitAndFill(r, b)
 	}
 	stack[0] = uint64(n)
 	if errors.Is(err, io.EOF) {
@@ -441,6 +441,24 @@ func readBody(c call, stack []uint64) error {
 		return fmt.Errorf("read the request's body: %w", err)
 	}
 	return nil
+}
+
+// fill reads until b is full or there is an error, which may come with bytes.
+func fill(r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var k int
+		k, err = r.Read(b[n:])
+		n += k
+	}
+	return n, err
+}
+
+func (c call) waitAndFill(r io.Reader, b []byte) (n int, err error) {
+	err = c.Wait(func() (err error) {
+		n, err = fill(r, b)
+		return err
+	})
+	return n, err
 }
 
 func (c call) requestBody() (io.Reader, error) {
@@ -502,6 +520,9 @@ func (c call) responseBody() (io.Reader, error) {
 	return c.held, nil
 }
 
+// Ready implements [abi.Ready].
+func (*heldBody) Ready() {}
+
 // Read gives the guest what the next handler wrote.
 func (h *heldBody) Read(b []byte) (int, error) {
 	if h.readTo == len(h.body) {
@@ -549,6 +570,9 @@ func (c call) writeRequest(b []byte) error {
 type replacedBody struct{ bytes.Buffer }
 
 func (*replacedBody) Close() error { return nil }
+
+// Ready implements [abi.Ready].
+func (*replacedBody) Ready() {}
 
 func (c call) writeResponse(b []byte) error {
 	if err := c.changeable("the answer's body"); err != nil {

@@ -2,6 +2,7 @@ package httpwasm
 
 import (
 	"errors"
+	"io"
 	"net/http"
 )
 
@@ -25,6 +26,14 @@ func (r *recorder) Write(b []byte) (int, error) {
 		r.status = http.StatusOK
 	}
 	return r.ResponseWriter.Write(b)
+}
+
+// ReadFrom lets the writer behind it send a file as it likes.
+func (r *recorder) ReadFrom(src io.Reader) (int64, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return io.Copy(r.ResponseWriter, src)
 }
 
 // Unwrap lets [http.ResponseController] reach flushing and deadlines.

@@ -45,7 +45,7 @@ func serveFlags(c *cli, f *flag.FlagSet) func() service.Config {
 	port := f.Int("port", 8079, "`port` of the console on loopback; 0: any")
 	password := f.String("admin-password-file", "", "`file` that holds the owner's password; $"+password.Variable+" may hold it too")
 	return func() service.Config {
-		config := service.Config{Data: c.data, Startup: *startup, Port: -1, PasswordFile: *password, Version: ownVersion(), Stderr: c.stderr}
+		config := service.Config{Data: c.data, Startup: *startup, Port: -1, PasswordFile: *password, Version: server.Version(), Stderr: c.stderr}
 		if given(f, "site") {
 			config.Site = *site
 		}

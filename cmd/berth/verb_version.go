@@ -8,7 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"runtime/debug"
+
+	"github.com/berth-host/berth/cmd/berth/server"
 )
 
 func setupVersion(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
@@ -16,19 +17,12 @@ func setupVersion(c *cli, _ *flag.FlagSet) func(context.Context, []string) error
 		if err := exactly(args, 0, "no arguments"); err != nil {
 			return err
 		}
-		version := ownVersion()
+		version := server.Version()
 		result := map[string]string{"version": version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH}
 		return c.print(result, func(w io.Writer) {
 			fmt.Fprintf(w, "berth %s (%s, %s/%s)\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		})
 	}
-}
-
-func ownVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return "devel"
 }
 
 // compilerCommand runs this program again, as the child process in which

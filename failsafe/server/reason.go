@@ -47,12 +47,12 @@ func (s *Server) failure(crashes []record.Crash) *failure {
 	if s.start.Reason == "" && c == nil || asked(s.start.Reason) {
 		return nil
 	}
-	f := &failure{Reason: s.start.Reason, InStartup: s.aboutStartup(s.start.Reason), Line: s.faultLine(s.start.Reason)}
+	f := &failure{Reason: capital(s.start.Reason), InStartup: s.aboutStartup(s.start.Reason), Line: s.faultLine(s.start.Reason)}
 	if c == nil {
 		return f
 	}
 	if f.Reason == "" {
-		f.Reason = c.Message
+		f.Reason = capital(c.Message)
 	}
 	f.When = when(c.At.Wall)
 	f.Phase = phaseWords(c.Phase)

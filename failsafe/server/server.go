@@ -95,8 +95,9 @@ func (s *Server) Left() <-chan Leave { return s.leave }
 // Close ends what runs.
 func (s *Server) Close() { s.runner.cancel() }
 
-// farewell is how long requests may take to end when the server leaves.
-const farewell = 3 * time.Second
+// farewell is how long requests may take to end when the server leaves. It is
+// short: browsers hold connections open on which they ask nothing.
+const farewell = time.Second
 
 // Run answers on the child's listeners until the owner or the wrapper wants it
 // to end, and returns the exit code of the process.
@@ -110,11 +111,16 @@ func Run(ctx context.Context, child *protocol.Child, config Config) int {
 		return child.Serious(protocol.Fault{Message: "the console has no socket: " + s.socket(protocol.Console).Error, Kind: "console"})
 	}
 	failed := make(chan error, 2)
-	servers := []*http.Server{newHTTPServer(s.console, s.config.Log)}
-	go func() { failed <- servers[0].Serve(console) }()
+	var servers []*http.Server
+	var accepting sync.WaitGroup
+	serve := func(l net.Listener, h http.Handler) {
+		srv := newHTTPServer(h, s.config.Log)
+		servers = append(servers, srv)
+		accepting.Go(func() { failed <- srv.Serve(l) })
+	}
+	serve(console, s.console)
 	if site := child.Listener(protocol.Site); site != nil {
-		servers = append(servers, newHTTPServer(http.HandlerFunc(maintenance), s.config.Log))
-		go func() { failed <- servers[1].Serve(site) }()
+		serve(site, http.HandlerFunc(maintenance))
 	}
 	s.announce()
 	child.Phase(protocol.Report{Phase: protocol.PhaseServe})
@@ -137,15 +143,16 @@ func Run(ctx context.Context, child *protocol.Child, config Config) int {
 	s.Close()
 	bye, cancelBye := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancelBye()
-	var closing sync.WaitGroup
-	for _, srv := range servers {
-		closing.Go(func() {
+	shutdown := func() {
+		for _, srv := range servers {
 			if srv.Shutdown(bye) != nil {
 				srv.Close()
 			}
-		})
+		}
 	}
-	closing.Wait()
+	shutdown()
+	accepting.Wait()
+	shutdown() // of what was accepted the moment before the first one
 	return l.Code
 }
 

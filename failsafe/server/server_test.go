@@ -30,10 +30,14 @@ import (
 
 const right = "five blue whales sing"
 
-// TestMain lets the test binary be a helper that does what its verb says.
+// TestMain lets the test binary be a helper that does what its verb says, or
+// a child of a wrapper.
 func TestMain(m *testing.M) {
 	if os.Getenv("FAKE_HELPER") != "" {
 		os.Exit(fakeHelper(os.Args[1:]))
+	}
+	if data := os.Getenv(childVar); data != "" {
+		os.Exit(childMain(data))
 	}
 	os.Exit(m.Run())
 }

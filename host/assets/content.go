@@ -43,6 +43,16 @@ func (v *variant) open() (content, string, error) {
 		v.cache.put(v, b, v.tag)
 		return nopCloser{bytes.NewReader(b)}, v.tag, nil
 	}
+	if u := v.cache.unpacked; u != nil {
+		if f := u.open(v); f != nil {
+			return f, v.tag, nil
+		}
+		// What cannot be unpacked, on a full disk for one, is served from the zip.
+		if f, tag, err := u.unpack(v); err == nil {
+			v.tag = tag
+			return f, tag, nil
+		}
+	}
 	if v.tag == "" {
 		f, err := v.fsys.Open(v.name)
 		if err != nil {
@@ -126,6 +136,8 @@ func (f *file) Close() error {
 // A Cache keeps small files that were asked for lately in memory, up to a
 // number of bytes.
 type Cache struct {
+	unpacked *unpacked // nil: large files stay in their zips
+
 	mu      sync.Mutex
 	limit   int64
 	size    int64

@@ -110,7 +110,7 @@ func watchOthers(healthy *Pool) func() others {
 	var result others
 	all.Go(func() {
 		var steps []time.Duration
-		for ctx.Err() == nil {
+		for first := true; first || ctx.Err() == nil; first = false {
 			start := time.Now()
 			time.Sleep(time.Millisecond)
 			steps = append(steps, time.Since(start))

@@ -18,20 +18,32 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Wrap returns l with such connections, if they are TCP. Other ones it passes
 // on as they are.
-func Wrap(l net.Listener) net.Listener { return listener{l} }
+func Wrap(l net.Listener) *Listener { return &Listener{Listener: l} }
 
-type listener struct{ net.Listener }
+// A Listener makes such connections.
+type Listener struct {
+	net.Listener
+	arriving atomic.Int64
+}
+
+// Arriving is how many accepted connections have sent nothing yet. An
+// [net/http.Server] that is shut down drops a request that it has not begun to
+// answer: who wants to lose none closes the listener, waits for these, and
+// then shuts the server down.
+func (l *Listener) Arriving() int64 { return l.arriving.Load() }
 
 // Accept implements [net.Listener].
-func (l listener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if tcp, ok := c.(*net.TCPConn); ok {
-		return newConn(tcp), err
+		l.arriving.Add(1)
+		return newConn(tcp, &l.arriving), err
 	}
 	return c, err
 }
@@ -47,12 +59,13 @@ type conn struct {
 	reading      int       // reads that the real deadline ends
 	interrupted  bool      // the real deadline is one of long ago
 	writeLimited bool
+	arriving     *atomic.Int64 // counts c until something came; nil: it does not
 
 	watch watch
 }
 
-func newConn(tcp *net.TCPConn) *conn {
-	c := &conn{TCPConn: tcp}
+func newConn(tcp *net.TCPConn, arriving *atomic.Int64) *conn {
+	c := &conn{TCPConn: tcp, arriving: arriving}
 	c.watch.changed.L = &c.mu
 	return c
 }
@@ -117,7 +130,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 	for {
 		n, err := c.TCPConn.Read(b)
-		if again := c.endRead(n == 0 && errors.Is(err, os.ErrDeadlineExceeded)); !again {
+		if again := c.endRead(n, n == 0 && errors.Is(err, os.ErrDeadlineExceeded)); !again {
 			return n, err
 		}
 	}
@@ -139,9 +152,12 @@ func (c *conn) beginRead(watches bool) bool {
 
 // endRead reports whether a read that ended by the timer must go on: only the
 // timer has come, not the deadline.
-func (c *conn) endRead(timedOut bool) (again bool) {
+func (c *conn) endRead(n int, timedOut bool) (again bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if n > 0 {
+		c.arrive()
+	}
 	if timedOut && (c.read.IsZero() || time.Now().Before(c.read)) && c.arm() == nil {
 		return true
 	}
@@ -154,9 +170,18 @@ func (c *conn) Close() error {
 	err := c.TCPConn.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.arrive()
 	c.watch.closed = true
 	c.watch.changed.Broadcast()
 	return err
+}
+
+// arrive notes that something has come, or never will. c.mu is held.
+func (c *conn) arrive() {
+	if c.arriving != nil {
+		c.arriving.Add(-1)
+		c.arriving = nil
+	}
 }
 
 // lookAfter is how long a handler runs, at least, until its visitor is watched.

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,8 +20,8 @@ func (d *discard) WriteHeader(int)             {}
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 
 // bundled returns a unit of a package that ships with berth.
-func bundled(b *testing.B, folder string) *Unit {
-	module, err := os.ReadFile(filepath.Join("..", "..", "modules", folder, "hello.wasm"))
+func bundled(b *testing.B, folder, file string) *Unit {
+	module, err := os.ReadFile(filepath.Join("..", "..", "modules", folder, file))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -30,8 +31,8 @@ func bundled(b *testing.B, folder string) *Unit {
 // BenchmarkHello is the whole way of a request but for net/http.
 func BenchmarkHello(b *testing.B) {
 	for name, m := range map[string]Mount{
-		"C":       mountAt("/", deploy(bundled(b, "hello-c"))),
-		"Go":      mountAt("/", deploy(bundled(b, "hello-go"))),
+		"C":       mountAt("/", deploy(bundled(b, "hello-c", "hello.wasm"))),
+		"Go":      mountAt("/", deploy(bundled(b, "hello-go", "hello.wasm"))),
 		"handler": mountAt("/", deploy(guest(b, "hello"))),
 		"filter":  mountAt("/", deploy(guest(b, "hello"), guest(b, "!p"))),
 		"asset":   mountAt("/", deploy(assetUnit())),
@@ -71,16 +72,20 @@ func BenchmarkGuest(b *testing.B) {
 	}
 }
 
-// BenchmarkDependency is the same with one call to a dependency in it.
+// BenchmarkDependency is a call of a dependency with 1 KiB in and out: one
+// request makes a hundred.
 func BenchmarkDependency(b *testing.B) {
-	u := guest(b, "caller")
-	u.Dependencies = map[string]*Unit{"next": guest(b, "next")}
+	const calls = 100
+	u := bundled(b, "call-c", "caller.wasm")
+	u.Dependencies = map[string]*Unit{"echo": bundled(b, "echo-c", "echo.wasm")}
 	s := newSite(b, Options{}, mountAt("/", deploy(u)))
-	r := httptest.NewRequest("GET", "http://site.example/e", nil)
+	r := httptest.NewRequest("GET", fmt.Sprintf("http://site.example/%d", calls), nil)
 	w := &discard{http.Header{}}
 	b.ReportAllocs()
-	for b.Loop() {
-		clear(w.header)
-		s.ServeHTTP(w, r)
+	for n := 0; b.Loop(); n++ {
+		if n%calls == 0 {
+			clear(w.header)
+			s.ServeHTTP(w, r)
+		}
 	}
 }

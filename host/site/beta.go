@@ -2,13 +2,15 @@ package site
 
 import (
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 )
 
-// Cookies of the site itself. Guests neither see nor set them.
+// Cookies of the site itself. Guests neither see nor set any that begins so,
+// which are the console's too.
 const (
 	cookiePrefix = "berth-"
 	betaCookie   = BetaParameter // tokens, joined with tokenSeparator
@@ -51,6 +53,7 @@ func (g *generation) viewer(r *http.Request) viewer {
 			v.share, v.hasShare = n, true
 		}
 	}
+	dropReserved(r.Header)
 	return v
 }
 
@@ -66,18 +69,42 @@ func openTokens(key []byte, joined string, now time.Time) []token {
 
 // takeCookies removes a cookie from the header and returns its values.
 func takeCookies(h http.Header, name string) (values []string) {
-	lines := h["Cookie"]
-	if !slices.ContainsFunc(lines, func(line string) bool { return strings.Contains(line, name) }) {
+	if !slices.ContainsFunc(h["Cookie"], func(line string) bool { return strings.Contains(line, name) }) {
 		return nil
 	}
+	keepCookies(h, func(key, value string) bool {
+		if key == name {
+			values = append(values, value)
+		}
+		return key != name
+	})
+	return values
+}
+
+// dropReserved removes what guests must not see: browsers send the cookies of
+// a host to all its ports, and so the console's to the site.
+func dropReserved(h http.Header) {
+	if slices.ContainsFunc(h["Cookie"], func(line string) bool { return strings.Contains(line, cookiePrefix) }) {
+		keepCookies(h, func(key, _ string) bool { return !isReserved(key) })
+	}
+}
+
+// isReserved reports whether a cookie of that name belongs to berth: to the
+// site itself, or to the console.
+func isReserved(name string) bool {
+	return strings.HasPrefix(strings.TrimPrefix(name, "__Host-"), cookiePrefix)
+}
+
+// keepCookies removes all cookies from the header but those that keep wants.
+func keepCookies(h http.Header, keep func(name, value string) bool) {
+	lines := h["Cookie"]
 	kept := make([]string, 0, len(lines))
 	for _, line := range lines {
 		var others []string
 		for pair := range strings.SplitSeq(line, ";") {
-			pair = strings.Trim(pair, " \t")
-			if key, value, _ := strings.Cut(pair, "="); strings.TrimRight(key, " \t") == name {
-				values = append(values, strings.Trim(value, " \t\""))
-			} else if pair != "" {
+			pair = textproto.TrimString(pair)
+			key, value, _ := strings.Cut(pair, "=")
+			if pair != "" && keep(textproto.TrimString(key), strings.Trim(value, " \t\"")) {
 				others = append(others, pair)
 			}
 		}
@@ -90,7 +117,6 @@ func takeCookies(h http.Header, name string) (values []string) {
 	} else {
 		h["Cookie"] = kept
 	}
-	return values
 }
 
 // choose returns the slot of m for a viewer. A visitor that must be drawn to
@@ -201,9 +227,8 @@ func siteCookie(r *http.Request, name, value string, now, expires time.Time) str
 	return c.String()
 }
 
-// isSiteCookie reports whether a Set-Cookie line sets one of the site's own
-// cookies.
+// isSiteCookie reports whether a Set-Cookie line sets a cookie that is reserved.
 func isSiteCookie(line string) bool {
 	name, _, _ := strings.Cut(line, "=")
-	return strings.HasPrefix(strings.TrimSpace(name), cookiePrefix)
+	return isReserved(strings.TrimSpace(name))
 }

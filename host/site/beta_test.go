@@ -213,5 +213,29 @@ func FuzzTakeCookies(f *testing.F) {
 		if c, err := r.Cookie(betaCookie); err == nil {
 			t.Errorf("%q leaves %v", line, c)
 		}
+		dropReserved(h)
+		for _, c := range r.Cookies() {
+			if isReserved(c.Name) {
+				t.Errorf("%q leaves %v", line, c)
+			}
+		}
 	})
+}
+
+// TestReservedCookies asks that guests neither see the console's cookies, which
+// browsers send to all ports of a host, nor set one.
+func TestReservedCookies(t *testing.T) {
+	h := http.Header{"Cookie": {"a=1; berth-session-0123abcd=secret; b=2", "__Host-berth-session=secret", "berth-theme=dark; my-berth-is=mine; __Host-own=1"}}
+	dropReserved(h)
+	if got := strings.Join(h["Cookie"], " | "); got != "a=1; b=2 | my-berth-is=mine; __Host-own=1" {
+		t.Errorf("guests see %q", got)
+	}
+	for line, reserved := range map[string]bool{
+		"berth-session-0123abcd=x; Path=/": true, "__Host-berth-session=x; Secure; Path=/": true, " berth-beta =x": true,
+		"session=x": false, "my-berth-is=x": false, "__Host-own=x": false,
+	} {
+		if isSiteCookie(line) != reserved {
+			t.Errorf("%q: reserved is %t", line, !reserved)
+		}
+	}
 }

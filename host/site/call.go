@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/berth-host/berth/abi/berth"
 	"github.com/berth-host/berth/abi/httpwasm"
@@ -38,13 +38,6 @@ type call struct {
 func (c *call) init(u *unit, mount, request, remote string) {
 	c.unit, c.mount, c.request, c.remote = u, mount, request, remote
 	c.session.Host = (*host)(c)
-}
-
-// calls returns the call of a dependency.
-func (c *call) calls(dependency *unit) *call {
-	next := &call{caller: c, depth: c.depth + 1}
-	next.init(dependency, c.mount, c.request, c.remote)
-	return next
 }
 
 // pool is where the call gets its instance.
@@ -99,26 +92,28 @@ func (h *host) Call(ctx context.Context, name string, r *http.Request) (*http.Re
 	if h.depth >= MaxDepth {
 		return nil, fmt.Errorf("dependency %q: %w: %d", name, berth.ErrTooDeep, h.depth)
 	}
-	r = r.WithContext(ctx)
 	r.RemoteAddr = h.remote
 	for range maxRedirects {
-		answer := &answer{header: http.Header{}}
-		_, err := dependency.serve(answer, r, (*call)(h).calls(dependency), notFound)
+		e := errands.Get().(*errand)
+		e.call.caller, e.call.depth = (*call)(h), h.depth+1
+		e.call.init(dependency, h.mount, h.request, h.remote)
+		_, err := dependency.serve(ctx, &e.answer, r, &e.call, notFound)
+		if err == nil && !e.answer.tooLarge {
+			return e.response(), nil
+		}
+		if e.answer.tooLarge {
+			err = fmt.Errorf("%w: the answer has more than %d bytes", berth.ErrTooLarge, MaxResponse)
+		}
+		e.free()
 		if redirect, ok := errors.AsType[*localRedirect](err); ok {
 			if r, err = redirected(r, redirect.target); err == nil {
 				continue
 			}
 		}
-		if answer.tooLarge {
-			err = fmt.Errorf("%w: the answer has more than %d bytes", berth.ErrTooLarge, MaxResponse)
+		if !errors.Is(ctx.Err(), context.Canceled) { // else the visitor has gone
+			dependency.failed(h.request, err)
 		}
-		if err != nil {
-			if !errors.Is(ctx.Err(), context.Canceled) { // else the visitor has gone
-				dependency.failed(h.request, err)
-			}
-			return nil, fmt.Errorf("dependency %q: %w", name, err)
-		}
-		return answer.response(r), nil
+		return nil, fmt.Errorf("dependency %q: %w", name, err)
 	}
 	return nil, fmt.Errorf("dependency %q: more than %d local redirects", name, maxRedirects)
 }
@@ -162,12 +157,49 @@ func (a *answer) Write(b []byte) (int, error) {
 	return a.body.Write(b)
 }
 
-func (a *answer) response(r *http.Request) *http.Response {
-	a.WriteHeader(http.StatusOK)
-	return &http.Response{
-		StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: a.header,
-		Body: io.NopCloser(&a.body), ContentLength: int64(a.body.Len()), Request: r,
+// An errand is a call of a dependency with its answer. It is used again once
+// the answer has been read and closed: modules make many.
+type errand struct {
+	call   call
+	answer answer
+	taken  http.Response
+}
+
+var errands = sync.Pool{New: func() any { return &errand{answer: answer{header: http.Header{}}} }}
+
+// maxKept is the size of a body whose buffer is used again, in bytes.
+const maxKept = 64 << 10
+
+func (e *errand) free() {
+	header, body := e.answer.header, e.answer.body
+	clear(header)
+	if body.Reset(); body.Cap() > maxKept {
+		body = bytes.Buffer{}
 	}
+	*e = errand{answer: answer{header: header, body: body}}
+	errands.Put(e)
+}
+
+func (e *errand) response() *http.Response {
+	a := &e.answer
+	a.WriteHeader(http.StatusOK)
+	e.taken = http.Response{
+		StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: a.header, Body: (*answerBody)(e), ContentLength: int64(a.body.Len()),
+	}
+	return &e.taken
+}
+
+// An answerBody is the body of an errand's answer.
+type answerBody errand
+
+// Ready implements [abi.Ready].
+func (*answerBody) Ready() {}
+
+func (b *answerBody) Read(p []byte) (int, error) { return b.answer.body.Read(p) }
+
+func (b *answerBody) Close() error {
+	(*errand)(b).free()
+	return nil
 }
 
 // A startState is what host functions find while an instance starts, before

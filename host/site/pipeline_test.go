@@ -136,7 +136,8 @@ func TestCookiesOfTheSite(t *testing.T) {
 		{"a=1; berth-beta=x; b=2", "a=1; b=2\x00"},
 		{"berth-beta=x", ""},
 		{"berth-share=x;berth-beta=\"y\"", ""},
-		{"a=1; berth-betas=x", "a=1; berth-betas=x\x00"},
+		{"a=1; berth-session-0123abcd=x", "a=1\x00"},
+		{"a=1; __Host-berth-session=x; my-berth-is=y", "a=1; my-berth-is=y\x00"},
 		{"a=berth-beta", "a=berth-beta\x00"},
 	} {
 		v.get("/c", "Cookie: "+test.sent).want(t, 200, test.arrives)

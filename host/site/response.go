@@ -2,6 +2,7 @@ package site
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"time"
@@ -134,6 +135,24 @@ func (w *response) Write(b []byte) (int, error) {
 	}
 	n, err := w.w.Write(b)
 	w.bytes += int64(n)
+	if err != nil && !errors.Is(err, http.ErrBodyNotAllowed) && !errors.Is(err, http.ErrContentLength) {
+		w.writeErr = err
+	}
+	return n, err
+}
+
+// ReadFrom implements [io.ReaderFrom] for what has no limits: the system sends
+// a file by itself, where it can.
+func (w *response) ReadFrom(src io.Reader) (int64, error) {
+	direct, ok := w.w.(io.ReaderFrom)
+	if !ok || w.cut || w.most > 0 || w.timeout > 0 {
+		return io.Copy(struct{ io.Writer }{w}, src)
+	}
+	if !w.sent {
+		w.WriteHeader(http.StatusOK)
+	}
+	n, err := direct.ReadFrom(src)
+	w.bytes += n
 	if err != nil && !errors.Is(err, http.ErrBodyNotAllowed) && !errors.Is(err, http.ErrContentLength) {
 		w.writeErr = err
 	}

@@ -23,6 +23,7 @@ const (
 	MaxBody       = 32 << 20  // bytes
 	MaxAnswerBody = 256 << 20 // bytes that a module writes; assets may be larger
 	assetMemory   = 64 << 20  // bytes of small assets that are kept
+	assetDisk     = 512 << 20 // bytes of large assets that are kept unpacked
 )
 
 // Options of a [Site].
@@ -31,6 +32,9 @@ type Options struct {
 	Log       *slog.Logger          // nil: none
 	Metrics   prometheus.Registerer // nil: none
 	AccessLog bool                  // every request goes to Log
+	// AssetDir is a folder of the site's own, where large assets lie unpacked;
+	// "": they are read from their packages. What is in it is removed.
+	AssetDir string
 	// AllowOrigin reports whether guests may reach an origin, such as
 	// "http://127.0.0.1:9000", if they are granted its host, although it is plain
 	// HTTP or at a private address. It may be called at once; nil: none.
@@ -96,6 +100,11 @@ func New(options Options) *Site {
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	if options.AssetDir != "" {
+		if err := s.assets.UnpackTo(options.AssetDir, assetDisk); err != nil {
+			s.log.Warn("large assets are served from their packages", "error", err)
+		}
 	}
 	s.current.Store(newGeneration(&Settings{}, nil, routes{}))
 	if options.Metrics != nil {

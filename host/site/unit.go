@@ -170,27 +170,27 @@ func (u *unit) failed(request string, err error) {
 // that after an error no other answer can be given.
 //
 // Errors are those of [engine.Pool.Do], a [*localRedirect] or a [*commandError].
-func (u *unit) serve(w http.ResponseWriter, r *http.Request, c *call, behind next) (started bool, err error) {
+func (u *unit) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, c *call, behind next) (started bool, err error) {
 	if u.Dialect == dialectCGI {
-		return u.run(w, r, c)
+		return u.run(ctx, w, r, c)
 	}
 	c.exchange = httpwasm.Exchange{Request: r, Response: w, Next: behind, Config: u.Config, Log: c, Fields: &u.fields}
 	defer c.session.Close()
-	err = c.pool().Do(r.Context(), c, exchange)
+	err = c.pool().Do(ctx, c, exchange)
 	return c.exchange.Started(), err
 }
 
 func exchange(g abi.Guest) error { return httpwasm.Serve(g, g.State().(*call).HTTP()) }
 
 // run answers a request by a CGI program.
-func (u *unit) run(w http.ResponseWriter, r *http.Request, c *call) (started bool, err error) {
+func (u *unit) run(ctx context.Context, w http.ResponseWriter, r *http.Request, c *call) (started bool, err error) {
 	script := ""
 	if rest, ok := below(c.mount, r.URL.Path); ok && c.depth == 0 {
 		script = r.URL.Path[:len(r.URL.Path)-len(rest)]
 	}
 	defer c.session.Close()
 	response := cgi.NewResponse(w)
-	exit, err := c.pool().Command(r.Context(), engine.Command{Args: []string{u.Package}, Env: cgi.Env(r, script), Stdin: r.Body, Stdout: response}, c)
+	exit, err := c.pool().Command(ctx, engine.Command{Args: []string{u.Package}, Env: cgi.Env(r, script), Stdin: r.Body, Stdout: response}, c)
 	switch {
 	case err != nil:
 	case exit != 0 && !response.Started():

@@ -253,7 +253,7 @@ func (v *visit) ask(u *unit, w http.ResponseWriter, r *http.Request, behind next
 		return behind(w, r)
 	}
 	v.limit(r, limitOf(u), MaxAnswerBody)
-	started, err := u.serve(w, r, v.newCall(u, path), behind)
+	started, err := u.serve(r.Context(), w, r, v.newCall(u, path), behind)
 	if err == nil {
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
+	"github.com/berth-host/berth/host/console/client"
 )
 
 // json is the setup as the test binary takes it.
@@ -64,6 +65,15 @@ func isGone(pid int) bool {
 	}
 	_, rest, _ := strings.Cut(string(b), ") ")
 	return strings.HasPrefix(rest, "Z")
+}
+
+// try calls the API of a server that may be on its way out.
+func (r *rig) try(method, path string, in, out any) error {
+	owner, err := client.Find(r.Data)
+	if err != nil {
+		return err
+	}
+	return owner.Call(r.Context(), method, path, nil, in, out)
 }
 
 // install uploads a package and returns it.

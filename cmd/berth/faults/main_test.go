@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -41,7 +42,8 @@ type setup struct {
 	Console int    // port
 	Site    string // address
 	Limits  wrapper.Limits
-	Fault   string // file that holds a [sabotage] while there is a cause
+	Tracer  []string // command that runs the child; nil: none
+	Fault   string   // file that holds a [sabotage] while there is a cause
 }
 
 func TestMain(m *testing.M) {
@@ -57,7 +59,8 @@ func TestMain(m *testing.M) {
 		defer stop()
 		switch os.Args[1] {
 		case asWrapper:
-			os.Exit(service.Wrap(ctx, s.config(), wrapper.Config{Args: []string{asChild, os.Args[2]}, Limits: s.Limits}, func(a wrapper.Addresses) {
+			command := append(s.Tracer, os.Args[0], asChild, os.Args[2])
+			os.Exit(service.Wrap(ctx, s.config(), wrapper.Config{Executable: command[0], Args: command[1:], Limits: s.Limits}, func(a wrapper.Addresses) {
 				_ = json.NewEncoder(os.Stdout).Encode(a) // the rig waits for it
 			}))
 		case asChild:
@@ -67,7 +70,16 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == asCompiler {
 		os.Exit(engine.CompileMain(os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	// Most rows wait for something most of the time.
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		must(f.Value.Set("8"))
+	}
+	code := m.Run()
+	if data, err := template(); err == nil {
+		must(os.RemoveAll(filepath.Dir(data)))
+	}
+	os.Exit(code)
 }
 
 func (s setup) config() service.Config {
@@ -85,7 +97,7 @@ func (s setup) child(ctx context.Context) int {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	sab := &saboteur{Child: child, data: s.Data, cancel: cancel}
+	sab := &saboteur{Child: child, data: s.Data, fault: s.Fault, cancel: cancel}
 	if b, err := os.ReadFile(s.Fault); err == nil {
 		if err := json.Unmarshal(b, &sab.sabotage); err != nil {
 			panic(err)
@@ -115,6 +127,7 @@ type saboteur struct {
 	*protocol.Child
 	sabotage
 	data   string
+	fault  string
 	cancel context.CancelCauseFunc
 
 	mu    sync.Mutex
@@ -171,6 +184,14 @@ func (s *saboteur) reach(phase protocol.Phase) {
 		must(spoil(filepath.Join(s.data, "registry.db")))
 	case "password":
 		must(spoil(filepath.Join(s.data, "password.hash")))
+	case "leak":
+		// What careless code would do.
+		key := fmt.Sprintf("%x", []byte(s.Start().Key))
+		must(os.WriteFile(s.fault+".key", []byte(key), 0o600))
+		access, err := os.ReadFile(filepath.Join(s.data, "console.json"))
+		must(err)
+		fmt.Fprintf(os.Stderr, "start=%+v %v password=%s access=%s\n", s.Start(), s.Start().Key, ownerPassword, access)
+		panic("Authorization: Bearer " + string(access))
 	case "clock+", "clock-":
 		s.mu.Lock()
 		s.shift = year

@@ -164,6 +164,10 @@ func (r *rig) start() {
 	}
 	r.command = exec.Command(os.Args[0], asWrapper, string(text))
 	r.command.Stderr = r.stderr
+	if r.Tracer != nil {
+		// Few threads: a tracer counts for each of them.
+		r.command.Env = append(os.Environ(), "GOMAXPROCS=1")
+	}
 	stdout, err := r.command.StdoutPipe()
 	if err == nil {
 		err = r.command.Start()

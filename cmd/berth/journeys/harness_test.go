@@ -55,6 +55,13 @@ var browser struct {
 	err   error
 }
 
+// quietly leaves out what chromedp says of events that are newer than it.
+var quietly = chromedp.WithErrorf(func(format string, args ...any) {
+	if !strings.HasPrefix(format, "unhandled") {
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
+	}
+})
+
 func closeBrowser() {
 	if browser.close != nil {
 		browser.close()
@@ -80,7 +87,7 @@ func startBrowser(t *testing.T) context.Context {
 		options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
 			chromedp.Flag("disable-dev-shm-usage", true), chromedp.WSURLReadTimeout(patience))
 		alloc, stopAlloc := chromedp.NewExecAllocator(context.Background(), options...)
-		ctx, stop := chromedp.NewContext(alloc)
+		ctx, stop := chromedp.NewContext(alloc, quietly)
 		browser.ctx, browser.close = ctx, func() { stop(); stopAlloc() }
 		browser.err = chromedp.Run(ctx)
 	})
@@ -120,7 +127,7 @@ func newHost(t *testing.T, data string) *host {
 	h := &host{data: data, logs: &lockedBuffer{}}
 	log := slog.New(slog.NewTextHandler(h.logs, nil))
 	var err error
-	h.server, err = server.Open(t.Context(), server.Startup{Data: data, Site: "127.0.0.1:0", Console: "127.0.0.1:0"}, server.Options{
+	h.server, err = server.Open(t.Context(), server.Startup{Data: data, Site: "127.0.0.1:0", HTTPS: "127.0.0.1:0", Console: "127.0.0.1:0"}, server.Options{
 		Log: log,
 		Compiler: func(ctx context.Context) *exec.Cmd {
 			cmd := exec.CommandContext(ctx, os.Args[0])
@@ -225,6 +232,13 @@ func (j *journey) noProblems() {
 	for _, problem := range j.problems {
 		j.Errorf("in the browser: %s", problem)
 	}
+	j.problems = nil
+}
+
+// forget drops what the browser has complained about, where that is wanted.
+func (j *journey) forget() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.problems = nil
 }
 
@@ -350,7 +364,7 @@ func (j *journey) wait(script, otherwise string) {
 // sees waits until the page shows a text.
 func (j *journey) sees(text string) {
 	j.Helper()
-	j.wait(`document.body && document.body.innerText.includes(`+quote(text)+`)`, fmt.Sprintf("the page does not show %q", text))
+	j.wait(`document.readyState === "complete" && document.body.innerText.includes(`+quote(text)+`)`, fmt.Sprintf("the page does not show %q", text))
 }
 
 // text is what the page reads.

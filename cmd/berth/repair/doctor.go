@@ -218,6 +218,9 @@ func (d *Data) examineRecords() (findings []Finding) {
 		findings = append(findings, Finding{Subject: "last start", State: warning, Text: err.Error(), Hint: "the next start comes up in failsafe mode"})
 	default:
 		f := Finding{Subject: "last start", State: ok, Text: fmt.Sprintf("%s, mode %s, %s", boot.Started.Wall.Local().Format(time.DateTime), boot.Mode, boot.State)}
+		if boot.Reason != "" {
+			f.State, f.Text = warning, fmt.Sprintf("%s, not as usual: %s", boot.Started.Wall.Local().Format(time.DateTime), boot.Reason)
+		}
 		if boot.Started.Wall.After(time.Now().Add(time.Hour)) {
 			f.State, f.Text, f.Hint = warning, "was at "+boot.Started.Wall.Local().Format(time.DateTime)+", which is in the future", "look at the clock of the machine"
 		}

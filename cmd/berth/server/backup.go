@@ -22,12 +22,12 @@ import (
 
 func (s *Server) backupRoutes() []console.Route {
 	return []console.Route{
-		console.Stream("GET", "/backup", console.ScopeAdmin, "Everything the server remembers, as a tar stream", "application/x-tar", s.backup).Audited(),
+		console.Stream("GET", "/backup", console.ScopeAdmin, "Everything the server remembers, as a tar stream", "application/x-tar", s.backup).Audited().Confirmed(),
 		console.Action("POST", "/check", console.ScopeAdmin, "Read everything stored and report damage; a job", s.check),
 		console.Action("GET", "/restore", console.ScopeAdmin, "What is to be restored at the next start, and what backups have replaced", s.getRestore),
-		console.Upload("POST", "/restore", console.ScopeAdmin, "Check the backup in the body and lay it ready for the next start; a job", s.stageRestore),
+		console.Upload("POST", "/restore", console.ScopeAdmin, "Check the backup in the body and lay it ready for the next start; a job", s.stageRestore).Confirmed(),
 		console.Action("DELETE", "/restore", console.ScopeAdmin, "Forget the backup that is laid ready", s.forgetRestore),
-		console.Action("DELETE", "/restore/kept/{name}", console.ScopeAdmin, "Delete what a backup has replaced", s.deleteKept),
+		console.Action("DELETE", "/restore/kept/{name}", console.ScopeAdmin, "Delete what a backup has replaced", s.deleteKept).Confirmed(),
 	}
 }
 

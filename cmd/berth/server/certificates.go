@@ -20,9 +20,9 @@ import (
 func (s *Server) certificateRoutes() []console.Route {
 	return []console.Route{
 		console.Action("GET", "/certificates", console.ScopeRead, "HTTPS: its settings, and how it stands with each name", s.getCertificates),
-		console.Action("PATCH", "/certificates", console.ScopeAdmin, "Change the settings of HTTPS", s.changeCertificates),
+		console.Action("PATCH", "/certificates", console.ScopeAdmin, "Change the settings of HTTPS", s.changeCertificates).Confirmed(),
 		console.Action("POST", "/certificates/retry", console.ScopeAdmin, "Try again at once where a certificate could not be got", s.retryCertificates),
-		console.Action("POST", "/certificates/own", console.ScopeAdmin, "Bring a certificate and its key", s.addOwnCertificate),
+		console.Action("POST", "/certificates/own", console.ScopeAdmin, "Bring a certificate and its key", s.addOwnCertificate).Confirmed(),
 		console.Action("DELETE", "/certificates/own/{id}", console.ScopeAdmin, "Forget a certificate that the owner brought", s.removeOwnCertificate),
 	}
 }

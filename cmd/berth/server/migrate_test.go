@@ -185,15 +185,16 @@ func TestMigrationWhileItIsUsed(t *testing.T) {
 	var began atomic.Int64
 	for i := range written {
 		writers.Go(func() {
-			client := oneConnection()
+			v := &visitor{}
+			defer v.close()
 			for n := 0; ctx.Err() == nil; n++ {
-				if body, err := get(client, fmt.Sprintf("%s/s/set/w%d-%d/value", f.site, i, n)); err != nil || body != "stored" {
+				if body, err := v.get(fmt.Sprintf("%s/s/set/w%d-%d/value", f.site, i, n)); err != nil || body != "stored" {
 					t.Errorf("%q, %v", body, err)
 					return
 				}
 				written[i] = n + 1
 				began.Add(1)
-				body, err := get(client, fmt.Sprintf("%s/s/get/w%d-%d", f.site, i, n))
+				body, err := v.get(fmt.Sprintf("%s/s/get/w%d-%d", f.site, i, n))
 				if err != nil || body != "1 1:value" && body != "2 2:value" {
 					t.Errorf("%q, %v", body, err)
 				}
@@ -219,19 +220,6 @@ func TestMigrationWhileItIsUsed(t *testing.T) {
 		}
 	}
 	t.Logf("%d keys were written, %d migrated", total, rev.Data[0].Keys)
-}
-
-func get(client *http.Client, u string) (string, error) {
-	resp, err := client.Get(u)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = errors.New(resp.Status)
-	}
-	return string(b), err
 }
 
 // TestMigrationFails leaves everything as it was, whatever the guest does.

@@ -252,18 +252,15 @@ func (s *Server) installed(ctx context.Context, ref string) (name.ID, error) {
 	if err != nil {
 		return name.ID{}, err
 	}
-	packages, err := s.registry.Packages(ctx)
+	versions, err := s.registry.Versions(ctx, pkg)
 	if err != nil {
 		return name.ID{}, err
 	}
-	var best, newest name.ID // packages are sorted by version
-	for _, p := range packages {
-		if p.ID.Package != pkg {
-			continue
-		}
-		newest = p.ID
-		if selector.Match(p.ID.Version) {
-			best = p.ID
+	var best, newest name.ID
+	for _, v := range versions {
+		newest = v.ID
+		if selector.Match(v.ID.Version) {
+			best = v.ID
 		}
 	}
 	if best.Version == "" && selector == "" {

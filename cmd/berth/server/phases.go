@@ -4,8 +4,10 @@ import (
 	"context"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/berth-host/berth/failsafe/protocol"
+	"github.com/berth-host/berth/host/listen"
 )
 
 // A Wrapper is the process that holds the sockets of a server, watches it and
@@ -45,4 +47,31 @@ func (s *Server) socket(name, address string) (net.Listener, error) {
 		return l, nil
 	}
 	return net.Listen("tcp", address)
+}
+
+const (
+	// arrivalTime is how long a server that ends waits for the requests of
+	// connections that it has accepted.
+	arrivalTime = time.Second
+	// headTime is what the rest of a request's head may take to come.
+	headTime = 20 * time.Millisecond
+)
+
+// awaitArriving accepts no more connections, which wait for the next start of
+// the server, and lets those that were accepted begin their requests: a server
+// that is shut down drops what it has not begun to answer.
+func (s *Server) awaitArriving() {
+	arriving := func() (n int64) {
+		for _, l := range []net.Listener{s.siteListener, s.consoleListener} {
+			if counting, ok := l.(*listen.Listener); ok {
+				_ = counting.Close() // once more at the end, where it counts
+				n += counting.Arriving()
+			}
+		}
+		return n
+	}
+	for end := time.Now().Add(arrivalTime); arriving() > 0 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(headTime)
 }

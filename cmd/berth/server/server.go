@@ -36,6 +36,7 @@ import (
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/host/listen"
 	"github.com/berth-host/berth/host/logs"
+	"github.com/berth-host/berth/host/passkeys"
 	"github.com/berth-host/berth/host/site"
 	"github.com/berth-host/berth/registry"
 	"github.com/berth-host/berth/registry/audit"
@@ -84,6 +85,7 @@ type Server struct {
 	jobs     *console.Jobs
 	events   *console.Events
 	sessions *console.Sessions
+	passkeys *passkeys.Passkeys
 	owner    *owner
 	glance   glance
 	watch    *watch
@@ -174,7 +176,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.watch = newWatch()
-	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
+	s.site = site.New(site.Options{Engine: s.engine, Log: s.log, Metrics: metrics, AccessLog: startup.AccessLog || s.debugging(), AssetDir: filepath.Join(startup.Data, "cache", "assets"), OnFailure: s.watch.tell, OnLine: s.lines.Add, MigrationTime: opts.MigrationTime})
 	if err := s.loadSite(ctx); err != nil {
 		return s, fmt.Errorf("load the site: %w", err)
 	}
@@ -186,6 +188,9 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 		return s, err
 	}
 	s.openDoor(opts.Owner)
+	if err := s.openPasskeys(); err != nil {
+		return s, err
+	}
 	if err := s.listen(metrics); err != nil {
 		return s, err
 	}
@@ -254,7 +259,7 @@ func (s *Server) listen(metrics prometheus.Gatherer) error {
 	if s.consoleListener, err = s.socket(protocol.Console, s.startup.Console); err != nil {
 		return fmt.Errorf("the console cannot listen: %w", err)
 	}
-	s.siteListener = listen.Wrap(s.siteListener)
+	s.siteListener, s.consoleListener = listen.Wrap(s.siteListener), listen.Wrap(s.consoleListener)
 	if err := s.openCertificates(); err != nil {
 		return err
 	}
@@ -290,6 +295,9 @@ func (s *Server) routes() []console.Route {
 		s.auditRoutes(),
 		s.backupRoutes(),
 		s.certificateRoutes(),
+		s.filterRoutes(),
+		s.aboutRoutes(),
+		s.passkeyRoutes(),
 		s.overviewRoutes(),
 		s.bundledRoutes(),
 		s.accessRoutes(),
@@ -393,6 +401,7 @@ func (s *Server) close() error {
 		}
 	}
 	s.https.close()
+	s.awaitArriving()
 	for _, srv := range []*http.Server{s.siteServer, s.https.server, s.consoleServer} {
 		if srv == nil {
 			continue

@@ -24,7 +24,7 @@ func (s *Server) systemRoutes() []console.Route {
 		console.Action("POST", "/jobs/{id}/again", console.ScopeDeploy, "Start a job again that has ended", s.retryJob),
 		console.Action("PATCH", "/settings", console.ScopeAdmin, "Where packages may come from", s.changeSettings),
 		console.Action("GET", "/tokens", console.ScopeAdmin, "API tokens", s.listTokens),
-		console.Action("POST", "/tokens", console.ScopeAdmin, "Make an API token; its text is shown once", s.newToken),
+		console.Action("POST", "/tokens", console.ScopeAdmin, "Make an API token; its text is shown once", s.newToken).Confirmed(),
 		console.Action("DELETE", "/tokens/{id}", console.ScopeAdmin, "Revoke an API token", s.revokeToken),
 	}
 }

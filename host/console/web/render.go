@@ -202,6 +202,9 @@ func firstIn(text string, words [][2]string) string {
 // capital begins a text with a capital letter.
 func capital(s string) string {
 	first, size := utf8.DecodeRuneInString(s)
+	if size == 0 {
+		return ""
+	}
 	return string(unicode.ToUpper(first)) + s[size:]
 }
 

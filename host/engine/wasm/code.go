@@ -5,7 +5,12 @@ const (
 	opBlock      = 0x02
 	opLoop       = 0x03
 	opIf         = 0x04
+	opElse       = 0x05
 	opEnd        = 0x0b
+	opBr         = 0x0c
+	opBrIf       = 0x0d
+	opBrTable    = 0x0e
+	opReturn     = 0x0f
 	opCall       = 0x10
 	opCallInd    = 0x11
 	opTailCall   = 0x12
@@ -35,12 +40,17 @@ type body struct {
 	locals uint64 // how many, parameters aside
 	groups int    // of locals
 	header int    // where the locals end: the code's place in raw
+	at     int    // where raw was in the code section
+	moves  []move // of instructions, if they are noted
 }
+
+// A move is where an instruction was in a body, and where it is now.
+type move struct{ from, to uint32 }
 
 func (r *reader) body() body {
 	raw := r.bytes(r.u32())
 	in := newReader(raw)
-	b := body{raw: raw}
+	b := body{raw: raw, at: r.at - len(raw)}
 	in.vector(func() {
 		b.locals += uint64(in.u32())
 		in.valueType()
@@ -58,8 +68,8 @@ type instruction struct {
 	start, end int    // in the body
 	op         byte   // the first byte
 	sub        uint32 // after a prefix byte
-	index      uint32 // of the function, for call, tail call and ref.func
-	indexAt    int    // where that is
+	index      uint32 // of the function, for call, tail call and ref.func; of the label, for br and br_if
+	params     bool   // of a block: it takes values from the stack, or may
 }
 
 // instructions calls f for each instruction of b.
@@ -80,15 +90,14 @@ func (b *body) instructions(f func(instruction)) error {
 // immediates skips what follows an opcode.
 func (r *reader) immediates(in *instruction) {
 	switch op := in.op; {
-	case op <= 0x01, op == 0x05, op == opEnd, op == 0x0f, op == 0x1a, op == 0x1b, op == 0xd1, op >= 0x45 && op <= 0xc4:
+	case op <= 0x01, op == opElse, op == opEnd, op == opReturn, op == 0x1a, op == 0x1b, op == 0xd1, op >= 0x45 && op <= 0xc4:
 	case op == opBlock, op == opLoop, op == opIf:
-		r.blockType()
-	case op == opCall, op == opTailCall, op == opRefFunc:
-		in.indexAt = r.at
+		in.params = r.blockType()
+	case op == opCall, op == opTailCall, op == opRefFunc, op == opBr, op == opBrIf:
 		in.index = r.u32()
-	case op == 0x0c, op == 0x0d, op >= 0x20 && op <= opTableSet:
+	case op >= 0x20 && op <= opTableSet:
 		r.u32()
-	case op == 0x0e: // br_table
+	case op == opBrTable:
 		r.vector(func() { r.u32() })
 		r.u32()
 	case op == opCallInd, op == opTailInd:
@@ -123,19 +132,21 @@ func (r *reader) immediates(in *instruction) {
 }
 
 // blockType skips a block type: the index of a type, nothing, or one value
-// type as a negative number.
-func (r *reader) blockType() {
+// type as a negative number. It reports whether the type may have parameters,
+// which only the first kind can.
+func (r *reader) blockType() (params bool) {
 	if r.err == nil && r.at < len(r.b) && r.b[r.at]&0xc0 == 0x40 {
 		if r.b[r.at] != 0x40 {
 			r.valueType()
-			return
+			return false
 		}
 		r.at++
-		return
+		return false
 	}
 	if r.s64(33) < 0 {
 		r.fail("a block's type is malformed")
 	}
+	return true
 }
 
 func (r *reader) bulk(sub uint32) {

@@ -103,8 +103,7 @@ func (m *Module) starter() []byte {
 // addFunction adds an exported function of type () → () without locals.
 func (m *Module) addFunction(name string, code []byte) {
 	index := uint32(m.importedFuncs + len(m.functions))
-	m.types = append(m.types, nullary)
-	m.functions = append(m.functions, uint32(len(m.types)-1))
+	m.functions = append(m.functions, m.addType(nullary))
 	m.code = append(m.code, body{raw: append(append([]byte{0}, code...), opEnd), header: 1})
 	m.exports = append(m.exports, export{name: name, kind: kindFunction, index: index})
 	m.added = append(m.added, added{index, name})

@@ -28,9 +28,12 @@ export function search() {
     } else if (event.key === "ArrowUp" && links.length) {
       event.preventDefault();
       (at > 0 ? links[at - 1] : input).focus();
-    } else if (event.key === "Enter" && document.activeElement === input && links.length) {
-      event.preventDefault();
-      links[0].click();
     }
+  });
+  dialog.querySelector("form").addEventListener("submit", (event) => {
+    const first = dialog.querySelector("#search-results a");
+    if (!first) return; // the page of the search says that there is nothing
+    event.preventDefault();
+    first.click();
   });
 }
