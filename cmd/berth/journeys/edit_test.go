@@ -7,10 +7,9 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/input"
-	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/host/console/client"
@@ -261,36 +260,16 @@ func TestEditByKeyboard(t *testing.T) {
 	j.api("POST", "/copies", api.CopyRequest{Package: "foobar.example/foobar"}, nil)
 	j.open("/modules/edit?package=local.invalid/foobar")
 	j.kept()
-	j.tabTo(`document.activeElement.closest("#editor .cm-content")`)
+	j.tabTo("Text of public/style.css")
 	j.run(input.InsertText("/* by hand */"))
 	j.kept()
-	j.press("\x1b") // leaves the text to the next Tab
-	j.press("\t")
+	j.press(kb.Escape) // leaves the text to the next Tab
+	j.press(kb.Tab)
 	j.wait(`!document.activeElement.closest(".cm-editor")`, "the text holds the keyboard")
 	j.open("/modules/edit?package=local.invalid/foobar")
 	j.kept()
-	j.tabTo(`document.activeElement.id === "note"`)
+	j.tabTo("What changed (optional)")
 	j.run(input.InsertText("by keyboard"))
-	j.press("\r")
+	j.press(kb.Enter)
 	j.sees("Saved as v3.5.1.")
-}
-
-func (j *journey) press(key string) {
-	j.Helper()
-	j.run(chromedp.KeyEvent(key))
-	time.Sleep(20 * time.Millisecond)
-}
-
-// tabTo goes on by Tab until a script says true.
-func (j *journey) tabTo(script string) {
-	j.Helper()
-	for range 80 {
-		j.press("\t")
-		var there bool
-		j.eval("Boolean("+script+")", &there)
-		if there {
-			return
-		}
-	}
-	j.Fatalf("Tab does not lead there: %s", script)
 }

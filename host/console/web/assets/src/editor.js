@@ -13,7 +13,6 @@ import "./editor.css";
 
 const look = EditorView.theme({
   "&": { backgroundColor: "var(--surface)", color: "var(--text)", fontSize: "14px" },
-  "&.cm-focused": { outline: "3px solid var(--accent)", outlineOffset: "1px" },
   ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.55" },
   ".cm-content": { caretColor: "var(--text)" },
   ".cm-cursor": { borderLeftColor: "var(--text)" },
@@ -48,7 +47,7 @@ function edit(island) {
       extensions: [
         basicSetup, ...common,
         keymap.of([indentWithTab, { key: "Mod-s", preventDefault: true, run: () => { draft.flush(); return true; } }]),
-        EditorView.contentAttributes.of({ "aria-label": "Text of " + path, "aria-describedby": "editor-keys" }),
+        EditorView.contentAttributes.of({ "aria-label": "Text of " + path, "aria-describedby": "editor-keys", tabindex: "0" }),
         EditorView.updateListener.of((update) => { if (update.docChanged) draft.changed(); }),
       ],
     }),
@@ -135,7 +134,7 @@ function edit(island) {
     section.hidden = false;
     place.replaceChildren();
     const side = (label, more) => [
-      basicSetup, ...common, ...more, EditorView.contentAttributes.of({ "aria-label": label }),
+      basicSetup, ...common, ...more, EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
     ];
     const merge = new MergeView({
       a: { doc: details.theirs ?? "", extensions: side("What is there now", [EditorState.readOnly.of(true)]) },
@@ -163,5 +162,5 @@ function edit(island) {
     section.querySelector("[data-keep=theirs]").onclick = () => finish(details.theirs ?? "");
   }
 
-  show("saved", "Draft kept");
+  if (!draft.dirty) show("saved", "Draft kept");
 }
