@@ -14,6 +14,7 @@ test:
 # Everything that shares state, under the race detector.
 race:
 	go test -race -short ./abi/... ./failsafe/... ./host/... ./registry/...
+	go test -race -short -run 'Load|Migration|Plan|Jobs|Watch' ./cmd/berth/server
 
 lint:
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt would change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -1,5 +1,3 @@
-// Package sdk holds what authors of handlers build with, one folder for each
-// language. Its test builds the examples of their pages.
 package sdk
 
 import (

@@ -14,6 +14,9 @@ import (
 
 // authorVerbs work on folders and files alone.
 var authorVerbs = []verb{
+	{name: "new", args: "PACKAGE", group: groupAuthor, noData: true, summary: "make the folder of a new package, ready to be built",
+		help:  "PACKAGE is named like the address at which it will lie: hello.example/hello.",
+		setup: setupNew},
 	{name: "pack", args: "DIR [FILE]", group: groupAuthor, noData: true, summary: "make a package zip from a folder with a berth.toml",
 		help:  "Without FILE, the zip is named after package and version and put into the current folder.",
 		setup: setupPack},

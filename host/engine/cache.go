@@ -19,7 +19,7 @@ import (
 
 // rewriteVersion changes whenever the rewriting of modules does: code made by
 // another one is made again.
-const rewriteVersion = "4"
+const rewriteVersion = "5"
 
 // A cache keeps compiled modules on disk. For each there are three files:
 //

@@ -103,8 +103,9 @@ const (
 	maxFrameBytes = 300
 )
 
-// stackOf takes the guest's frames out of an error text of wazero. A frame
-// that repeats, as in a recursion, is written once with its number.
+// stackOf takes the guest's frames out of an error text of wazero, each with
+// its place in the source where that is known. A frame that repeats, as in a
+// recursion, is written once with its number.
 func stackOf(err error) string {
 	_, text, _ := strings.Cut(err.Error(), "wasm stack trace:\n\t")
 	text, _, _ = strings.Cut(text, "\n\nGo runtime stack trace:")
@@ -122,13 +123,37 @@ func stackOf(err error) string {
 		}
 		last, times = next, 1
 	}
+	frame, placed := "", false
 	for line := range strings.SplitSeq(text, "\n\t") {
-		if line != "" && !strings.HasPrefix(line, tickFunction.String()+"(") {
-			push(printable(line))
+		if place, ok := strings.CutPrefix(line, "\t"); ok { // of the frame before
+			if frame != "" && !placed { // the first of several is the innermost
+				frame, placed = frame+placeOf(place), true
+			}
+			continue
 		}
+		if frame != "" {
+			push(frame)
+		}
+		frame, placed = "", false
+		if line != "" && !strings.HasPrefix(line, "."+tickFunction.Module+".") && !strings.HasPrefix(line, tickFunction.Module+".") {
+			frame = printable(line)
+		}
+	}
+	if frame != "" {
+		push(frame)
 	}
 	push("")
 	return strings.Join(frames[:min(len(frames), maxFrames)], "\n")
+}
+
+// placeOf takes file, line and column out of what wazero says of a frame, such
+// as "0x1c4: /src/hello.c:12:3".
+func placeOf(text string) string {
+	_, place, ok := strings.Cut(text, ": ")
+	if !ok || strings.HasPrefix(place, "?") { // as the rewriter names what it doesn't know
+		return ""
+	}
+	return " " + printable(place)
 }
 
 // printable makes a frame fit for logs and pages.

@@ -186,7 +186,7 @@ func sitePackage(number int) string { return fmt.Sprintf("marker.example/site@v1
 // change brings a new version to production by way of the beta slot, and
 // sometimes goes back to an earlier state.
 func (l *siteLoad) change(m *loadMount, random *rand.Rand) {
-	if random.IntN(3) == 0 {
+	if l.promotions > 0 && (l.rollbacks == 0 || random.IntN(3) == 0) {
 		// What the last revisions used stays installed: any state will do here.
 		back := m.states[random.IntN(len(m.states))]
 		l.rollbacks++

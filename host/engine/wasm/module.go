@@ -2,7 +2,8 @@
 // shape against limits, makes their code count so that no computation escapes
 // its host, and caps what they may grow. It knows the binary format
 // (WebAssembly Core 2.0, with tail calls and extended constant expressions)
-// and nothing that runs it: bytes in, bytes out.
+// and nothing that runs it: bytes in, bytes out. The name section and the line
+// tables of DWARF follow the code, so that stacks can be read.
 //
 // The order is [Decode], [Module.Scan], [Module.Limit], [Module.MergeData],
 // [Module.ExposeState], [Module.Meter], [Module.Encode].
@@ -12,6 +13,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // MaxModule is how long a module may be, in bytes.
@@ -54,6 +56,7 @@ type Module struct {
 	start     int64 // function; -1: none
 	elements  []element
 	code      []body
+	decoded   int // bodies that were there at first
 	data      []segment
 	dataCount int64 // -1: no such section
 	names     []byte
@@ -148,8 +151,15 @@ func Decode(b []byte) (*Module, error) {
 func (m *Module) section(id byte, r *reader) {
 	switch id {
 	case secCustom:
-		if r.name() == "name" && r.err == nil {
+		switch name := r.name(); {
+		case r.err != nil:
+		case name == "name":
 			m.names = r.b[r.at:]
+		case strings.HasPrefix(name, debugPrefix):
+			if m.debug == nil {
+				m.debug = map[string][]byte{}
+			}
+			m.debug[name] = r.b[r.at:]
 		}
 		r.at = len(r.b)
 	case secType:
@@ -179,6 +189,7 @@ func (m *Module) section(id byte, r *reader) {
 		m.dataCount = int64(r.u32())
 	case secCode:
 		r.vector(func() { m.code = append(m.code, r.body()) })
+		m.decoded = len(m.code)
 	case secData:
 		r.vector(func() { m.data = append(m.data, r.segment()) })
 	}
@@ -238,7 +249,7 @@ func (m *Module) Encode() []byte {
 	if m.names != nil {
 		out = appendSection(out, secCustom, append(appendName(nil, "name"), m.names...))
 	}
-	return out
+	return m.appendDebug(out)
 }
 
 // section appends a vector of n items, or nothing when there are none.
