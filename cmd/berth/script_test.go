@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 // Beside the commands of testscript, a script has:
 //
 //	server [stop]                start berth serve on any free ports, or stop it; sets $SITE and $CONSOLE, and $SITE_ADDRESS without http://
+//	crash                        kill the server under its wrapper, and wait for the next
 //	serve-files DIR              serve a folder as any static file server does; sets $FILES
 //	serve-nothing                take requests and never answer; sets $SILENCE
 //	wait-for FILE [REGEXP]       wait until there is a file, and something in it
@@ -62,7 +63,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       *update,
 		Setup:               setupScript,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"server": cmdServer, "serve-files": cmdServeFiles, "serve-nothing": cmdServeNothing,
+			"server": cmdServer, "crash": cmdCrash, "serve-files": cmdServeFiles, "serve-nothing": cmdServeNothing,
 			"wait-for": cmdWaitFor, "damage": cmdDamage, "fails": cmdFails, "visit": cmdVisit, "json": cmdJSON, "set": cmdSet,
 		},
 	})
@@ -116,6 +117,24 @@ func cmdServer(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(s.stop())
 	default:
 		ts.Check(s.start(ts))
+	}
+}
+
+func cmdCrash(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value(serverKey{}).(*scriptServer)
+	if neg || len(args) != 0 || s.command == nil {
+		ts.Fatalf("usage: crash, while a server runs")
+	}
+	access := filepath.Join(s.data, client.AccessFile)
+	before, err := os.ReadFile(access)
+	ts.Check(err)
+	ts.Check(exec.Command("pkill", "-KILL", "-P", strconv.Itoa(s.command.Process.Pid)).Run())
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if now, err := os.ReadFile(access); err == nil && !bytes.Equal(now, before) {
+			return
+		} else if time.Now().After(deadline) {
+			ts.Fatalf("the server does not start again:\n%s", &s.stderr)
+		}
 	}
 }
 

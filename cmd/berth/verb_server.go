@@ -64,6 +64,9 @@ func setupServe(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 		}
 		started := func(a wrapper.Addresses) {
 			c.printStarted(addressURL(a.Site), addressURL(a.Console), c.data)
+			if !c.json {
+				go showNewServer(ctx, c.stderr, password.In(c.data), addressURL(a.Console))
+			}
 		}
 		return exitWith(service.Wrap(ctx, config(), wrapper.Config{Args: childArgs(f)}, started))
 	}

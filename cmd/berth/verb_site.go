@@ -77,6 +77,10 @@ var siteVerbs = []verb{
 		setup: setupTop},
 	{name: "bench", args: "PATH", group: groupSite, onMount: true, summary: "load a mount for some seconds and show where the time goes", help: benchHelp, setup: setupBench},
 	{name: "jobs", args: "[ID | cancel ID | again ID]", group: groupSite, summary: "list long actions, watch, cancel or repeat one", setup: setupJobs},
+	{name: "restart", group: groupSite, summary: "start the server again, in another mode or without some packages", help: restartHelp, setup: setupRestart},
+	{name: "crashes", args: "[ID]", group: groupSite, summary: "list how the server ended when nobody had asked for it, or show one",
+		help:  "The newest 20 are kept. One is shown with the stacks of the server and the last that it wrote, without secrets.",
+		setup: setupCrashes},
 	{name: "settings", group: groupSite, summary: "show or change where packages may come from", setup: setupSettings},
 	{name: "tokens", args: "[new NAME | revoke ID]", group: groupSite, summary: "list, make and revoke API tokens",
 		help:  "A token with the scope read looks at the site, one with deploy changes it, and one with admin does everything.",
@@ -161,7 +165,18 @@ func setupStatus(c *cli, _ *flag.FlagSet) func(context.Context, []string) error 
 		if err := cl.Call(ctx, http.MethodGet, "/site", nil, nil, &site); err != nil {
 			return err
 		}
-		return c.printSite(site)
+		if c.json {
+			return c.printSite(site)
+		}
+		var system api.System
+		if err := cl.Call(ctx, http.MethodGet, "/system", nil, nil, &system); err != nil {
+			return err
+		}
+		if err := c.printSite(site); err != nil {
+			return err
+		}
+		c.printNotable(c.stdout, system)
+		return nil
 	}
 }
 

@@ -87,6 +87,10 @@ func readStart(pipe *os.File, orders *bufio.Reader) (s Start, err error) {
 			return s, fmt.Errorf("it is longer than %d bytes", maxStart)
 		}
 	}
+	return parseStart(text)
+}
+
+func parseStart(text []byte) (s Start, err error) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return s, err
 	}

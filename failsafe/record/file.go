@@ -20,8 +20,10 @@ const magic = "berth-record 1"
 const (
 	kindBoot  = "boot"
 	kindCrash = "crash"
+	kindDoor  = "door"
 
 	maxBoot  = 64 << 10
+	maxDoor  = 1 << 20
 	maxCrash = 4*MaxTail + 128<<10
 )
 

@@ -199,6 +199,31 @@ func TestLongestCrashFits(t *testing.T) {
 	}
 }
 
+func TestDoor(t *testing.T) {
+	f := In(t.TempDir())
+	d := Door{Address: ":8443", Console: "console.site.example", Certificates: []Certificate{{Name: "site.example", Chain: [][]byte{{1}, {2}}, Key: []byte{3}}}}
+	for range 2 {
+		if err := f.SetDoor(d); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := f.Door(); err != nil || !equal(t, got, d) {
+			t.Errorf("Door() = %+v, %v; want %+v", got, err, d)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(f.Path(), doorName)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file has mode %v, %v; want 0600", info.Mode(), err)
+	}
+	d.Certificates = nil
+	for range 2 {
+		if err := f.SetDoor(d); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Door(); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Door() without certificates = %v, want fs.ErrNotExist", err)
+		}
+	}
+}
+
 func TestSweep(t *testing.T) {
 	f := In(t.TempDir())
 	if err := f.SetBoot(sample); err != nil {
@@ -274,14 +299,15 @@ func TestPlain(t *testing.T) {
 	}
 }
 
-// FuzzRecord gives arbitrary bytes to the parser, as both kinds. What it
+// FuzzRecord gives arbitrary bytes to the parser, as all kinds. What it
 // accepts must say the same after another round.
 func FuzzRecord(f *testing.F) {
 	f.Add(must(encode(kindBoot, sample)))
 	f.Add(must(encode(kindCrash, Crash{Message: "it broke", Stderr: "panic: \"x\"\n"})))
+	f.Add(must(encode(kindDoor, Door{Address: ":8443", Certificates: []Certificate{{Name: "a", Chain: [][]byte{{1}}}}})))
 	f.Add([]byte(`{"attempt":-1,"started":{"wall":"now"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for kind, v := range map[string]any{kindBoot: &Boot{}, kindCrash: &Crash{}} {
+		for kind, v := range map[string]any{kindBoot: &Boot{}, kindCrash: &Crash{}, kindDoor: &Door{}} {
 			err := decode(data, kind, v)
 			if err != nil { // most often; so again with the checksum that it needs
 				if !errors.Is(err, ErrDamaged) {

@@ -172,17 +172,23 @@ func sameToken(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), 
 // page elsewhere can reach it by a name of its own. An address is no such name.
 func (s *Server) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := strings.ToLower(r.Host)
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		host = strings.Trim(host, "[]")
-		if password.Loopback(host) || net.ParseIP(host) != nil || slices.Contains(s.config.Hosts, host) || slices.Contains(s.hostsInStartup(), host) {
+		host := hostOf(r)
+		if password.Loopback(host) || net.ParseIP(host) != nil || r.TLS != nil && host == s.doorName ||
+			slices.Contains(s.config.Hosts, host) || slices.Contains(s.hostsInStartup(), host) {
 			next.ServeHTTP(w, r)
 			return
 		}
 		http.Error(w, "The console does not answer for this host name. Name it in console-hosts of the startup file, or use the machine's address.", http.StatusMisdirectedRequest)
 	})
+}
+
+// hostOf returns the host of a request, in lower case and without port.
+func hostOf(r *http.Request) string {
+	host := strings.ToLower(r.Host)
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	return strings.Trim(host, "[]")
 }
 
 var (

@@ -42,7 +42,7 @@ func TestAnyDataFolder(t *testing.T) {
 			}
 			for _, name := range []string{
 				"startup.toml", "startup.toml.before-1", "registry.db", "registry.lock", "secret.key", "beta.key", "console.json", password.ClaimFile, password.FileName,
-				"password.hash.copy", "failsafe/boot.record", "failsafe/crash-000001.record", "blobs", "cache", "backups",
+				"password.hash.copy", "failsafe/boot.record", "failsafe/door.record", "failsafe/crash-000001.record", "blobs", "cache", "backups",
 			} {
 				path := filepath.Join(h.data, filepath.FromSlash(name))
 				if err := errors.Join(os.RemoveAll(path), put(path)); err != nil {

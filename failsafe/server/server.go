@@ -69,7 +69,8 @@ type Server struct {
 	editing  sync.Mutex // of the startup file
 	leave    chan Leave // gets one
 
-	console http.Handler
+	console  http.Handler
+	doorName string // by which the console is called by HTTPS; "" for none
 }
 
 // New returns a server for a child that was started with start.
@@ -110,7 +111,8 @@ func Run(ctx context.Context, child *protocol.Child, config Config) int {
 	if console == nil {
 		return child.Serious(protocol.Fault{Message: "the console has no socket: " + s.socket(protocol.Console).Error, Kind: "console"})
 	}
-	failed := make(chan error, 2)
+	door, doorHandler := s.openDoor()
+	failed := make(chan error, 3)
 	var servers []*http.Server
 	var accepting sync.WaitGroup
 	serve := func(l net.Listener, h http.Handler) {
@@ -120,7 +122,10 @@ func Run(ctx context.Context, child *protocol.Child, config Config) int {
 	}
 	serve(console, s.console)
 	if site := child.Listener(protocol.Site); site != nil {
-		serve(site, http.HandlerFunc(maintenance))
+		serve(site, http.HandlerFunc(s.site))
+	}
+	if door != nil {
+		serve(door, doorHandler)
 	}
 	s.announce()
 	child.Phase(protocol.Report{Phase: protocol.PhaseServe})

@@ -13,6 +13,16 @@ const retryAfter = 30
 //go:embed maintenance.html
 var maintenancePage string
 
+// site answers what comes to the socket of the site. Who asks for the console
+// there is led to where it answers.
+func (s *Server) site(w http.ResponseWriter, r *http.Request) {
+	if s.doorName != "" && hostOf(r) == s.doorName {
+		http.Redirect(w, r, "https://"+s.doorName+"/", http.StatusTemporaryRedirect)
+		return
+	}
+	maintenance(w, r)
+}
+
 // maintenance answers visitors of the site. It tells them nothing of what broke.
 func maintenance(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()

@@ -356,6 +356,23 @@ func (m *Manager) Has(name string) bool {
 	return s.Valid()
 }
 
+// Certificate returns the certificate that visitors of a name get, with its
+// key, or nil when there is none.
+func (m *Manager) Certificate(name string) *tls.Certificate {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if own := m.ownFor(name); own != nil {
+		return &own.tls
+	}
+	var found *tls.Certificate
+	for _, cert := range m.cache.AllMatchingCertificates(name) {
+		if cert.Leaf != nil && (found == nil || cert.Leaf.NotAfter.After(found.Leaf.NotAfter)) {
+			found = &cert.Certificate
+		}
+	}
+	return found
+}
+
 // Wanted reports whether HTTPS is of any use: certificates are got, or there
 // are own ones.
 func (m *Manager) Wanted() bool {

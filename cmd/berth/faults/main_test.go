@@ -220,11 +220,12 @@ func exhaustMemory() {
 	must(err)
 	limit := pages*uint64(os.Getpagesize()) + 64<<20
 	must(syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: limit, Max: limit}))
-	var kept [][]byte
 	for {
-		kept = append(kept, bytes.Repeat([]byte{1}, 1<<20))
+		hoard = append(hoard, bytes.Repeat([]byte{1}, 1<<20))
 	}
 }
+
+var hoard [][]byte
 
 // fill writes a file until the disk is full.
 func fill(name string) error {

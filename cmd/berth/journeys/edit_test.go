@@ -166,7 +166,7 @@ func TestTwoWindows(t *testing.T) {
 	j.kept()
 
 	// Somebody else changes the first line, this window the last.
-	base = j.write("notes.txt", base, "ONE\ntwo\nthree\nfour\n")
+	j.write("notes.txt", base, "ONE\ntwo\nthree\nfour\n")
 	j.writeAtEnd("five\n")
 	j.sees("Changes by this machine were taken in")
 	j.kept()

@@ -141,6 +141,7 @@ func TestHTTPS(t *testing.T) {
 			t.Errorf("%s by HTTP: %d %q", host, status, location)
 		}
 	}
+	checkDoor(f, state.Address)
 	var site api.Site
 	if f.get("/site", nil, &site); site.URL != "https://site.example" {
 		t.Errorf("the site says that it is at %s", site.URL)
@@ -148,5 +149,27 @@ func TestHTTPS(t *testing.T) {
 	f.call("PATCH", "/certificates", map[string]any{"consoleHost": ""}, nil)
 	if status, _, body := ask("https://console.site.example/healthz", ""); status != http.StatusNotFound && !strings.Contains(body, "0001") {
 		t.Errorf("a console that answers no more: %d %q", status, body)
+	}
+}
+
+// checkDoor holds that failsafe mode could answer by HTTPS as the server does.
+func checkDoor(f *fixture, address string) {
+	f.Helper()
+	door, err := f.server.door()
+	if err != nil || door.Address != address || door.Console != "console.site.example" || len(door.Certificates) != 3 {
+		f.Fatalf("door() = %s, %s, %d certificates, %v", door.Address, door.Console, len(door.Certificates), err)
+	}
+	for _, c := range door.Certificates {
+		leaf, err := x509.ParseCertificate(c.Chain[0])
+		if err != nil {
+			f.Fatal(err)
+		}
+		key, err := x509.ParsePKCS8PrivateKey(c.Key)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if err := leaf.VerifyHostname(c.Name); err != nil || !leaf.PublicKey.(*ecdsa.PublicKey).Equal(key.(*ecdsa.PrivateKey).Public()) {
+			f.Errorf("the certificate for %s: %v", c.Name, err)
+		}
 	}
 }

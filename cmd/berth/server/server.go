@@ -362,6 +362,7 @@ func (s *Server) Run(ctx context.Context) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	background.Go(func() { s.watch.run(serving, s.giveUp) })
 	background.Go(func() { s.site.Record(serving) })
+	background.Go(func() { s.keepDoor(serving) })
 	failed := make(chan error, 4)
 	go func() { failed <- s.siteServer.Serve(s.siteListener) }()
 	go func() { failed <- s.consoleServer.Serve(s.consoleListener) }()

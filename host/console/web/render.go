@@ -34,7 +34,11 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"dict":      dict,
 	"mounthref": mountHref, "revisionhref": revisionHref, "packagehref": packageHref, "confighref": configHref,
 	"edithref": editHref, "promotehref": promoteHref, "comparehref": compareHref,
-	"lower": strings.ToLower,
+	"lower":  strings.ToLower,
+	"list":   func(items ...string) []string { return items },
+	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+	"clock":  func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
+	"millis": showMillis, "count": count, "traffichref": trafficHref,
 }).ParseFS(templateFiles, "templates/*.html"))
 
 // layout is what every page is shown in.
