@@ -34,6 +34,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"browser":   browser,
 	"dict":      dict,
 	"mounthref": mountHref, "revisionhref": revisionHref, "packagehref": packageHref, "confighref": configHref,
+	"edithref": editHref, "promotehref": promoteHref, "comparehref": compareHref,
 	"lower":  strings.ToLower,
 	"list":   func(items ...string) []string { return items },
 	"join":   strings.Join,
@@ -49,6 +50,7 @@ type layout struct {
 	Template string   // its content
 	Data     any      // for the content
 	Scripts  []string // bundles beside console.js, such as "editor.js"
+	Styles   []string // style sheets beside console.css
 	Bare     bool     // without navigation: nobody is logged in
 
 	// The rest is filled in.
