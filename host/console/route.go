@@ -138,6 +138,9 @@ func (c *Console) Explain(r *http.Request, err error) *Error {
 	if e = c.opts.Explain(err); e != nil {
 		return e
 	}
+	if r.Context().Err() != nil { // the caller went away: that is no fault
+		return &Error{Status: http.StatusServiceUnavailable, Code: "cancelled", Message: "the request was given up"}
+	}
 	c.opts.Log.Error("action failed", "method", r.Method, "path", r.URL.Path, "request", RequestID(r.Context()), "error", err)
 	return &Error{Status: http.StatusInternalServerError, Code: "internal", Message: "internal error", Hint: "the server's log says more"}
 }

@@ -9,6 +9,9 @@ type Response struct {
 }
 
 func (w *Response) reset() {
+	if w.headers == nil {
+		w.headers, w.body = space.headers[:], space.body[:]
+	}
 	w.status, w.headers, w.body, w.next = 200, w.headers[:0], w.body[:0], false
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/berth-host/berth/failsafe/password"
@@ -21,8 +20,6 @@ type owner struct {
 	limiter  password.Limiter
 	handover []byte // key of the wrapper; nil: none
 	log      *slog.Logger
-	audit    func(context.Context, console.AuditEntry)
-	wrong    wrongPasswords
 }
 
 // openDoor gets ready what lets owners in: their password and their sessions.
@@ -30,7 +27,7 @@ func (s *Server) openDoor(pw *password.Owner) {
 	if pw == nil {
 		pw = password.In(s.startup.Data)
 	}
-	s.owner = &owner{password: pw, claim: pw.Claim(), handover: s.start.Key, log: s.log, audit: s.writeAudit}
+	s.owner = &owner{password: pw, claim: pw.Claim(), handover: s.start.Key, log: s.log}
 	s.sessions = console.NewSessions(sessions{s.store}, s.SessionCookie())
 }
 
@@ -62,46 +59,8 @@ func (o *owner) MayClaim(r *http.Request, _ string) *console.Error {
 	return &console.Error{Status: http.StatusForbidden, Code: "not_claimable", Message: "This address is not, or no longer, the one by which the server is set up.", Hint: "Look for the newest one; each start of a server that nobody has claimed prints it again."}
 }
 
-func (o *owner) Claim(r *http.Request, _, text string) *console.Error {
-	e := o.explain(o.claim.Set(text))
-	o.note(r, "Set the first password", "", e)
-	return e
-}
-
-// note writes down what somebody did who is not known yet.
-func (o *owner) note(r *http.Request, action, subject string, e *console.Error) {
-	result := "done"
-	if e != nil {
-		result = e.Code
-	}
-	o.audit(context.WithoutCancel(r.Context()), console.AuditEntry{Who: "owner", How: "password", From: password.Source(r), Action: action, Subject: subject, Result: result})
-}
-
-// wrongMax is how many wrong passwords are written down in a minute: who tries
-// thousands must not drown what else was done.
-const wrongMax = 10
-
-// wrongPasswords counts those that are not written down.
-type wrongPasswords struct {
-	mu             sync.Mutex
-	minute         int64
-	noted, leftOut int
-}
-
-// note reports whether one more is to be written down, and how many were not
-// since the last one that was.
-func (p *wrongPasswords) note(now time.Time) (write bool, leftOut int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if minute := now.Unix() / 60; minute != p.minute {
-		p.minute, p.noted = minute, 0
-	}
-	if p.noted++; p.noted > wrongMax {
-		p.leftOut++
-		return false, 0
-	}
-	leftOut, p.leftOut = p.leftOut, 0
-	return true, leftOut
+func (o *owner) Claim(_ *http.Request, _, text string) *console.Error {
+	return o.explain(o.claim.Set(text))
 }
 
 // HandedOver reports whether the owner was logged in when another child of the
@@ -124,19 +83,10 @@ func (o *owner) Verify(r *http.Request, text string) *console.Error {
 	err := o.password.Verify(r.Context(), text)
 	if err == nil {
 		o.limiter.Succeeded(source)
-		o.note(r, "Give the password", "", nil)
 		return nil
 	}
-	e := o.explain(err)
 	o.log.Warn("somebody gave a wrong password", "from", source, "request", console.RequestID(r.Context()))
-	if write, leftOut := o.wrong.note(time.Now()); write {
-		subject := ""
-		if leftOut > 0 {
-			subject = fmt.Sprintf("%d more before were not written down", leftOut)
-		}
-		o.note(r, "Give the password", subject, e)
-	}
-	return e
+	return o.explain(err)
 }
 
 func (o *owner) explain(err error) *console.Error {

@@ -174,6 +174,6 @@ func (s *Server) loginByPasskey(w http.ResponseWriter, r *http.Request, _ consol
 	if _, err := s.sessions.Begin(w, r, "owner"); err != nil {
 		return console.Nothing{}, err
 	}
-	s.owner.note(r, "Log in by a passkey", "name="+shown.Name, nil)
+	s.console.NoteAccess(r.Context(), "owner", "Log in by the passkey "+shown.Name, nil)
 	return console.Nothing{}, nil
 }

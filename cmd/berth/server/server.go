@@ -146,9 +146,12 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.openKeys(isNew); err != nil {
 		return s, err
 	}
+	dialects := []*abi.Dialect{httpwasm.Dialect, berth.Dialect}
+	if s.debugging() {
+		dialects = s.traces.traced(dialects)
+	}
 	s.engine, err = engine.New(ctx, engine.Options{
-		CacheDir: filepath.Join(startup.Data, "cache"), Compiler: opts.Compiler,
-		Dialects: []*abi.Dialect{httpwasm.Dialect, berth.Dialect}, Log: s.log,
+		CacheDir: filepath.Join(startup.Data, "cache"), Compiler: opts.Compiler, Dialects: dialects, Log: s.log,
 	})
 	if err != nil {
 		return s, err
