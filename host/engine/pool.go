@@ -49,6 +49,7 @@ type Pool struct {
 	startup   any // state of an instance that starts
 
 	spares spares
+	lane   lane
 
 	times                                     times
 	memory                                    atomic.Int64

@@ -29,7 +29,7 @@ func (j *journey) tabTo(name string) {
 		j.eval(`(() => {
 			const e = document.activeElement;
 			const label = e.labels?.[0]?.innerText ?? "";
-			const style = getComputedStyle(e);
+			const style = getComputedStyle(e.closest(".cm-editor") ?? e); // the editor shows it around itself
 			return {Name: (e.getAttribute("aria-label") || label || e.innerText || "").trim(), Visible: e === document.body || style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2};
 		})()`, &at)
 		if !at.Visible {

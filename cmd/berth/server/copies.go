@@ -17,7 +17,6 @@ import (
 	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/registry"
 	"github.com/berth-host/berth/registry/archive"
-	"github.com/berth-host/berth/registry/manifest"
 	"github.com/berth-host/berth/registry/name"
 	"github.com/berth-host/berth/registry/textdiff"
 	"github.com/berth-host/berth/registry/workshop"
@@ -102,10 +101,8 @@ func (s *Server) describeCopy(ctx context.Context, c *workshop.Copy) (api.Copy, 
 		return out, err
 	}
 	out.Unsaved = append([]string{}, unsaved...)
-	if text, _, err := s.workshop.Read(ctx, c.Package, manifest.File); err == nil {
-		if m, err := manifest.Parse(manifest.File, text); err == nil {
-			out.Title = cmp.Or(m.Title, out.Title)
-		}
+	if m := s.manifestOf(ctx, workshop.Ref{Package: c.Package, Version: draftVersion}); m != nil {
+		out.Title = cmp.Or(m.Title, out.Title)
 	}
 	saved, err := s.workshop.Versions(ctx, c.Package)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/registry/archive"
 	"github.com/berth-host/berth/registry/manifest"
+	"github.com/berth-host/berth/registry/name"
 	"github.com/berth-host/berth/registry/workshop"
 )
 
@@ -26,11 +27,7 @@ func (s *Server) listFiles(ctx context.Context, in api.FilesRequest) (api.Files,
 		return api.Files{}, err
 	}
 	out := api.Files{Package: ref.Package, Version: ref.Version, Files: []api.File{}}
-	var m *manifest.Manifest // nil: it can't be read now
-	if text, _, err := s.workshop.ReadAt(ctx, ref, manifest.File); err == nil {
-		m, _ = manifest.Parse(manifest.File, text)
-	}
-	k := newKinds(m)
+	k := newKinds(s.manifestOf(ctx, ref))
 	for _, p := range sortedKeys(files) {
 		f := api.File{Path: p, Hash: files[p].Hash.String(), Size: files[p].Size}
 		f.Kind, f.URL = k.of(p)
@@ -55,6 +52,28 @@ func (s *Server) listFiles(ctx context.Context, in api.FilesRequest) (api.Files,
 		out.Problems = append(out.Problems, api.FileProblem(p))
 	}
 	return out, err
+}
+
+// manifestOf reads the manifest of a draft or version. While that of a draft
+// can't be read, the one from before counts; nil when there is none.
+func (s *Server) manifestOf(ctx context.Context, ref workshop.Ref) *manifest.Manifest {
+	if text, _, err := s.workshop.ReadAt(ctx, ref, manifest.File); err == nil {
+		if m, err := manifest.Parse(manifest.File, text); err == nil {
+			return m
+		}
+	}
+	d, err := s.workshop.Draft(ctx, ref.Package)
+	if err != nil || ref.Version != draftVersion {
+		return nil
+	}
+	before := d.Upstream.ID
+	if d.From != "" {
+		before = name.ID{Package: ref.Package, Version: d.From}
+	}
+	if rec, err := s.registry.Package(ctx, before); err == nil {
+		return rec.Manifest
+	}
+	return nil
 }
 
 // kinds tells what files of a package are for.
@@ -144,11 +163,7 @@ func (s *Server) writeFile(w http.ResponseWriter, r *http.Request, in api.FileCh
 
 func (s *Server) describeFile(ctx context.Context, pkg, p string, f workshop.File) api.File {
 	out := api.File{Path: p, Hash: f.Hash.String(), Size: f.Size}
-	var m *manifest.Manifest
-	if text, _, err := s.workshop.Read(ctx, pkg, manifest.File); err == nil {
-		m, _ = manifest.Parse(manifest.File, text)
-	}
-	out.Kind, out.URL = newKinds(m).of(p)
+	out.Kind, out.URL = newKinds(s.manifestOf(ctx, workshop.Ref{Package: pkg, Version: draftVersion})).of(p)
 	return out
 }
 

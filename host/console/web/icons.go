@@ -23,6 +23,7 @@ var icons = map[string]string{
 	"open":     `<circle cx="12" cy="12" r="8.5"/><path d="M3.5 12h17M12 3.5c5 5 5 12 0 17M12 3.5c-5 5-5 12 0 17"/>`,
 	"closed":   `<rect x="5.5" y="11" width="13" height="9" rx="1.5"/><path d="M8.5 11V8a3.5 3.5 0 0 1 7 0v3"/>`,
 	"plus":     `<path d="M12 5v14M5 12h14"/>`,
+	"edit":     `<path d="m5 19 1-4.5L16.5 4 20 7.5 9.5 18z"/><path d="m14 6.5 3.5 3.5"/>`,
 	"out":      `<path d="M13.5 5H19v5.5M19 5l-8.5 8.5M16.5 14v5H5V7.5h5"/>`,
 	"arrow":    `<path d="M5 12h14M13 6l6 6-6 6"/>`,
 	"clock":    `<circle cx="12" cy="12" r="8.5"/><path d="M12 7v5l3.5 2"/>`,

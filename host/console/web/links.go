@@ -20,4 +20,9 @@ func configHref(mount, slot string) string {
 	return "/configuration?" + url.Values{"mount": {mount}, "slot": {slot}}.Encode()
 }
 
+// promoteHref is where an owner sees what promoting a mount would change.
+func promoteHref(mount string) string {
+	return "/releases/promote?" + url.Values{"mount": {mount}}.Encode()
+}
+
 func jobHref(id string) string { return "/jobs/" + url.PathEscape(id) }

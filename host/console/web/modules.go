@@ -1,15 +1,17 @@
 package web
 
 import (
+	"slices"
+
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
 )
 
 var modules = &place{
 	Path: "/modules", Title: "Modules", Icon: "modules",
-	pages: []page{
+	pages: slices.Concat([]page{
 		{method: "GET", path: "/modules", scope: console.ScopeRead, serve: (*request).modulesPage},
-	},
+	}, editPages, comparePages),
 }
 
 func (r *request) modulesPage() error {

@@ -1,15 +1,17 @@
 package web
 
 import (
+	"slices"
+
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
 )
 
 var releases = &place{
 	Path: "/releases", Title: "Releases", Icon: "releases",
-	pages: []page{
+	pages: slices.Concat([]page{
 		{method: "GET", path: "/releases", scope: console.ScopeRead, serve: (*request).releasesPage},
-	},
+	}, promotePages),
 }
 
 func (r *request) releasesPage() error {

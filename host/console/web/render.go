@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -33,8 +34,11 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"browser":   browser,
 	"dict":      dict,
 	"mounthref": mountHref, "revisionhref": revisionHref, "packagehref": packageHref, "confighref": configHref,
+	"edithref": editHref, "promotehref": promoteHref, "comparehref": compareHref,
 	"lower":  strings.ToLower,
 	"list":   func(items ...string) []string { return items },
+	"join":   strings.Join,
+	"has":    func(n int, of ...int) bool { return slices.Contains(of, n) },
 	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	"clock":  func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
 	"millis": showMillis, "count": count, "traffichref": trafficHref,
@@ -46,6 +50,7 @@ type layout struct {
 	Template string   // its content
 	Data     any      // for the content
 	Scripts  []string // bundles beside console.js, such as "editor.js"
+	Styles   []string // style sheets beside console.css
 	Bare     bool     // without navigation: nobody is logged in
 
 	// The rest is filled in.
