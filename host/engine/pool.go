@@ -239,6 +239,8 @@ func (p *Pool) renew(in *instance) bool {
 	case p.isolation == IsolationShared && !p.module.command():
 		return true
 	default:
+		begin := clock()
+		defer func() { p.times.restoring.Add(int64(clock() - begin)) }()
 		return in.reset()
 	}
 }
