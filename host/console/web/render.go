@@ -33,7 +33,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"browser":   browser,
 	"dict":      dict,
 	"mounthref": mountHref, "revisionhref": revisionHref, "packagehref": packageHref, "confighref": configHref,
-	"edithref": editHref, "promotehref": promoteHref, "comparehref": compareHref,
+	"edithref": editHref, "editpart": editPart, "promotehref": promoteHref, "comparehref": compareHref,
 	"lower":  strings.ToLower,
 	"list":   func(items ...string) []string { return items },
 	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
