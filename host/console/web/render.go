@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -36,6 +37,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"edithref": editHref, "editpart": editPart, "promotehref": promoteHref, "comparehref": compareHref,
 	"lower":  strings.ToLower,
 	"list":   func(items ...string) []string { return items },
+	"join":   strings.Join,
+	"has":    func(n int, of ...int) bool { return slices.Contains(of, n) },
 	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	"clock":  func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
 	"millis": showMillis, "count": count, "traffichref": trafficHref,
