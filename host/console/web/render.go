@@ -37,6 +37,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"edithref": editHref, "editpart": editPart, "promotehref": promoteHref, "comparehref": compareHref,
 	"lower":  strings.ToLower,
 	"list":   func(items ...string) []string { return items },
+	"ints":   func(items ...int) []int { return items },
 	"join":   strings.Join,
 	"has":    func(n int, of ...int) bool { return slices.Contains(of, n) },
 	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
