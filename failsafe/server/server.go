@@ -44,6 +44,10 @@ type Config struct {
 	// Helper returns the command of a helper for the data folder, without
 	// standard files: berth repair with these arguments.
 	Helper func(ctx context.Context, args ...string) *exec.Cmd
+	// HTTPS is the listener of the server's encrypted side that the wrapper
+	// holds; nil: it holds none. DropHTTPS lets the wrapper let go of it.
+	HTTPS     net.Listener
+	DropHTTPS func()
 	// Terminal takes what the owner must know when he has no page yet: the
 	// address to claim a new server.
 	Terminal io.Writer
