@@ -407,6 +407,7 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/copies/file", query: draft("path", "a.txt")},
 		{route: "GET " + v1 + "/copies/file", query: draft("path", "b.txt"), code: "no_file"},
 		{route: "POST " + v1 + "/copies/rename", in: api.RenameRequest{Package: copied, From: "a.txt", To: "b.txt", Base: written}},
+		{route: "GET " + v1 + "/copies/conflict", query: draft("path", "b.txt"), code: "invalid"},
 		{route: "POST " + v1 + "/copies/resolve", in: api.ResolveRequest{Package: copied, Path: "b.txt", Take: "mine"}, code: "invalid"},
 		{route: "POST " + v1 + "/copies/merge", in: api.MergeRequest{Package: copied, Version: "v1.0.1"}},
 		{route: "POST " + v1 + "/copies/save", in: api.SaveRequest{Package: copied, Note: "a note"}, then: await},

@@ -255,9 +255,17 @@ func (g *graph) data(ctx context.Context, namespace string, pkg *openPackage, un
 	return siteData{view, spaces}, nil
 }
 
-func (g *graph) code(unit *site.Unit, pkg *openPackage, h *manifest.Handler) error {
+// cannotRun says why a handler cannot run here, "" when it can.
+func cannotRun(h *manifest.Handler) string {
 	if h.Engine != "" {
-		return fmt.Errorf("%w: it runs source by an engine, which this version of berth cannot do yet", errUnfit)
+		return "it runs source by an engine, which this version of berth cannot do yet"
+	}
+	return ""
+}
+
+func (g *graph) code(unit *site.Unit, pkg *openPackage, h *manifest.Handler) error {
+	if why := cannotRun(h); why != "" {
+		return fmt.Errorf("%w: %s", errUnfit, why)
 	}
 	module, ok := pkg.modules[h.Module]
 	if !ok {
