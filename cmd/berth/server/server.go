@@ -86,6 +86,7 @@ type Server struct {
 	events   *console.Events
 	sessions *console.Sessions
 	passkeys *passkeys.Passkeys
+	gate     gates
 	owner    *owner
 	glance   glance
 	watch    *watch
@@ -196,6 +197,9 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.openPasskeys(); err != nil {
 		return s, err
 	}
+	if err := s.openGates(ctx); err != nil {
+		return s, err
+	}
 	if err := s.listen(metrics); err != nil {
 		return s, err
 	}
@@ -254,7 +258,7 @@ func (s *Server) listen(metrics prometheus.Gatherer) error {
 		Log: s.log, Tokens: &tokens{s.store, local}, Sessions: s.sessions, Metrics: metrics,
 		Ready: s.broken, Hosts: s.startup.ConsoleHosts, Explain: explain, Audit: s.writeAudit,
 	}, s.routes())
-	s.pages = web.New(web.Options{Log: s.log, Console: s.console, Sessions: s.sessions, Owner: s.owner})
+	s.pages = web.New(web.Options{Log: s.log, Console: s.console, Sessions: s.sessions, Owner: s.owner, Gate: s})
 	s.console.ServePages(s.pages)
 	s.localToken = localText
 	var err error
@@ -303,6 +307,7 @@ func (s *Server) routes() []console.Route {
 		s.filterRoutes(),
 		s.aboutRoutes(),
 		s.passkeyRoutes(),
+		s.mechanismRoutes(),
 		s.overviewRoutes(),
 		s.bundledRoutes(),
 		s.accessRoutes(),
@@ -425,6 +430,7 @@ func (s *Server) close() error {
 		s.jobs.Close()
 	}
 	s.plans.stop()
+	add(s.gate.close(ctx))
 	if s.site != nil {
 		add(s.site.Close(ctx))
 	}
