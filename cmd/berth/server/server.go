@@ -305,6 +305,7 @@ func (s *Server) routes() []console.Route {
 		s.backupRoutes(),
 		s.certificateRoutes(),
 		s.filterRoutes(),
+		s.interpreterRoutes(),
 		s.aboutRoutes(),
 		s.passkeyRoutes(),
 		s.mechanismRoutes(),
