@@ -51,7 +51,7 @@ func TestJobs(t *testing.T) {
 		wants(t, page, want)
 		lacks(t, page, "hunter2")
 		if command == "check" {
-			wants(t, page, "blob 1f3a… is damaged</p>", "Start the server")
+			wants(t, page, "Blob 1f3a… is damaged</p>", "Start the server")
 		}
 	}
 	_, page := h.post("/run", url.Values{"command": {"enable"}, "argument": {"/news; rm -rf /"}})

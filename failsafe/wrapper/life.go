@@ -276,10 +276,11 @@ func (l *life) handle(m protocol.Message) {
 		if r.Module == "" && r.Phase == l.report.Phase {
 			r.Module = l.report.Module
 		}
-		if r == l.report {
+		// The module is not in the boot record, and there may be thousands.
+		further := r.Phase != l.report.Phase || r.Revision != l.report.Revision
+		if l.report = r; !further {
 			return
 		}
-		l.report = r
 		if r.Phase == protocol.PhaseServe && l.state == record.Starting {
 			l.state = record.Probation
 			l.serving()

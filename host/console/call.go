@@ -36,6 +36,9 @@ func (c *Console) CallBody(ctx context.Context, method, path string, body io.Rea
 	if err != nil {
 		return badRequest("%v", err)
 	}
+	if r.Body == nil {
+		r.Body = http.NoBody // as a server has it
+	}
 	r.RequestURI = r.URL.RequestURI()
 	answer := &answer{header: http.Header{}}
 	c.mux.ServeHTTP(answer, r)

@@ -42,6 +42,9 @@ type Options struct {
 	// CodeMemory bounds the compiled code in memory, in bytes; 0 takes
 	// [DefaultCodeMemory]. What is in use counts, and is never evicted.
 	CodeMemory int64
+	// GuestMemory bounds the linear memory of all instances that run, in
+	// bytes; 0 sets no bound beside that of each pool.
+	GuestMemory int64
 	// CacheDir keeps compiled code. Its files are code: it must be a folder
 	// that nobody else can write to. It is created with mode 0700.
 	CacheDir string
@@ -72,6 +75,8 @@ type Engine struct {
 
 	codeMemory int64
 	restoring  restoring
+	lanes      lanes
+	guests     guestMemory
 	pagemap    *os.File // for restoreDirty
 
 	child     childLimits
@@ -102,6 +107,7 @@ func New(ctx context.Context, options Options) (*Engine, error) {
 		pools:     map[*Pool]bool{},
 	}
 	e.codeMemory = cmp.Or(options.CodeMemory, DefaultCodeMemory)
+	e.guests.limit, e.guests.reclaim = options.GuestMemory, e.reclaimIdle
 	e.restoring, e.pagemap = bestRestoring()
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)

@@ -429,6 +429,8 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/system"},
 		{route: "POST " + v1 + "/system/restart", in: api.RestartRequest{Mode: "debug"}, code: "no_wrapper"},
 		{route: "PATCH " + v1 + "/system/debug", in: api.DebugChange{}, code: "not_debugging"},
+		{route: "GET " + v1 + "/system/traces", code: "not_debugging"},
+		{route: "GET " + v1 + "/system/traces/{request}", code: "not_debugging"},
 		{route: "GET " + v1 + "/system/profiles/{profile}", code: "not_debugging"},
 		{route: "GET " + v1 + "/system/crashes"},
 		{route: "GET " + v1 + "/system/crashes/{id}", code: "bad_request"},

@@ -117,6 +117,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36), running: newRunning(opts), authorityRoots: opts.AuthorityRoots}
 	s.log = slog.New(logs.Handler(opts.Log.Handler(), s.lines))
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	memory := planMemory(s.log)
 	heapFloor()
 	defer func() {
 		if err != nil {
@@ -146,9 +147,13 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.openKeys(isNew); err != nil {
 		return s, err
 	}
+	dialects := []*abi.Dialect{httpwasm.Dialect, berth.Dialect}
+	if s.debugging() {
+		dialects = s.traces.traced(dialects)
+	}
 	s.engine, err = engine.New(ctx, engine.Options{
-		CacheDir: filepath.Join(startup.Data, "cache"), Compiler: opts.Compiler,
-		Dialects: []*abi.Dialect{httpwasm.Dialect, berth.Dialect}, Log: s.log,
+		CacheDir: filepath.Join(startup.Data, "cache"), Compiler: opts.Compiler, Dialects: dialects, Log: s.log,
+		GuestMemory: memory.guests, CodeMemory: memory.code,
 	})
 	if err != nil {
 		return s, err

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -40,6 +41,9 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"edithref": editHref, "promotehref": promoteHref, "comparehref": compareHref,
 	"lower":  strings.ToLower,
 	"list":   func(items ...string) []string { return items },
+	"ints":   func(items ...int) []int { return items },
+	"join":   strings.Join,
+	"has":    func(n int, of ...int) bool { return slices.Contains(of, n) },
 	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	"clock":  func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
 	"millis": showMillis, "count": count, "traffichref": trafficHref,
