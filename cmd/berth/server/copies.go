@@ -34,6 +34,7 @@ func (s *Server) copyRoutes() []console.Route {
 		console.Upload("PUT", "/copies/file", console.ScopeDeploy, "Write a file of a draft, based on what is there", s.writeFile).Unaudited(),
 		console.Action("DELETE", "/copies/file", console.ScopeDeploy, "Delete a file of a draft", s.deleteFile),
 		console.Action("POST", "/copies/rename", console.ScopeDeploy, "Move a file or folder of a draft", s.renameFile),
+		console.Action("GET", "/copies/conflict", console.ScopeRead, "Both sides of a conflict with a new version of the original", s.showConflict),
 		console.Action("POST", "/copies/resolve", console.ScopeDeploy, "Decide a conflict by taking one side", s.resolveConflict),
 		console.Action("POST", "/copies/merge", console.ScopeDeploy, "Bring another version of the original into a draft", s.mergeUpstream),
 		console.Action("POST", "/copies/discard", console.ScopeDeploy, "Bring a draft back to a version, or to what it was", s.discardDraft),
@@ -318,22 +319,35 @@ func describeFileDiff(d workshop.FileDiff) api.FileDiff {
 	return out
 }
 
+func (s *Server) showConflict(ctx context.Context, in api.FileRef) (api.EditConflict, error) {
+	e, err := s.workshop.Sides(ctx, in.Package, in.Path)
+	if err != nil {
+		return api.EditConflict{}, err
+	}
+	return describeConflict(e), nil
+}
+
+// describeConflict shows what of a conflict is text.
+func describeConflict(e *workshop.EditConflict) api.EditConflict {
+	text := func(b []byte) *string {
+		if b == nil || !textdiff.IsText(b) {
+			return nil
+		}
+		t := string(b)
+		return &t
+	}
+	out := api.EditConflict{Path: e.Path, Hash: e.Hash, By: e.By, Base: text(e.Base), Mine: text(e.Mine), Theirs: text(e.Theirs), Clean: e.Clean}
+	if out.Mine != nil && out.Theirs != nil && e.Merged != "" {
+		out.Merged = &e.Merged
+	}
+	return out
+}
+
 // explainDraft explains errors about drafts; nil for others.
 func explainDraft(err error) *console.Error {
 	if e := (*workshop.EditConflict)(nil); errors.As(err, &e) {
-		text := func(b []byte) *string {
-			if b == nil || !textdiff.IsText(b) {
-				return nil
-			}
-			t := string(b)
-			return &t
-		}
-		out := api.EditConflict{Path: e.Path, Hash: e.Hash, By: e.By, Base: text(e.Base), Mine: text(e.Mine), Theirs: text(e.Theirs), Clean: e.Clean}
-		if out.Mine != nil && out.Theirs != nil {
-			out.Merged = &e.Merged
-		}
 		return withDetails(&console.Error{Status: http.StatusConflict, Code: "edit_conflict", Message: e.Error(),
-			Hint: "nothing was changed, and nothing is lost: look at what is there now, and bring both together"}, out)
+			Hint: "nothing was changed, and nothing is lost: look at what is there now, and bring both together"}, describeConflict(e))
 	}
 	if e := (*workshop.UnfitError)(nil); errors.As(err, &e) {
 		var out api.FileProblems

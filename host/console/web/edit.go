@@ -44,6 +44,11 @@ func editHref(pkg, file string) string {
 	return "/modules/edit?" + q.Encode()
 }
 
+// editPart is where a part of the editor's page comes from again.
+func editPart(part string, v *editView) string {
+	return "/modules/edit/" + part + "?" + url.Values{"package": {v.Copy.Package}, "path": {v.Path}}.Encode()
+}
+
 type copiesData struct {
 	Copies []api.Copy
 	Error  *console.Error

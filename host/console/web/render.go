@@ -38,7 +38,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"siteurl": siteURL, "permissiontext": permissionText,
 	"dict":      dict,
 	"mounthref": mountHref, "revisionhref": revisionHref, "packagehref": packageHref, "confighref": configHref,
-	"edithref": editHref, "promotehref": promoteHref, "comparehref": compareHref,
+	"edithref": editHref, "editpart": editPart, "promotehref": promoteHref, "comparehref": compareHref,
 	"lower":  strings.ToLower,
 	"list":   func(items ...string) []string { return items },
 	"ints":   func(items ...int) []int { return items },
