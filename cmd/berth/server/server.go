@@ -302,6 +302,7 @@ func (s *Server) routes() []console.Route {
 		s.backupRoutes(),
 		s.certificateRoutes(),
 		s.filterRoutes(),
+		s.interpreterRoutes(),
 		s.aboutRoutes(),
 		s.passkeyRoutes(),
 		s.overviewRoutes(),
