@@ -208,7 +208,7 @@ func (s *Server) goOn(w http.ResponseWriter, r *http.Request, l Leave, what stri
 	v := s.view(r, what, "/")
 	v.Token = "" // no menu: nothing of it would be answered
 	v.Refresh = "1; url=/"
-	if r.TLS != nil {
+	if r.TLS != nil && s.config.HTTPS == nil {
 		v.Refresh = "4; url=/" // nobody holds that socket meanwhile
 	}
 	if l.Code == protocol.ExitStop {
