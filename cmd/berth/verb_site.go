@@ -69,6 +69,7 @@ var siteVerbs = []verb{
 	{name: "filters", args: "[PACKAGE...]", group: groupSite, summary: "show or set the filters that every request to the site passes",
 		help:  "The filters given take the place of those that stand there, in their order; --none takes all away. Filters of one mount\nare set by berth slot PATH --filter. A filter is configured with berth config --package PACKAGE KEY=VALUE.",
 		setup: setupFilters},
+	{name: "interpreter", args: "[PACKAGE]", group: groupSite, summary: "show or choose packages that run without machine code", help: interpreterHelp, setup: setupInterpreter},
 	{name: "audit", group: groupSite, summary: "show who changed what, and who signed in",
 		help:  "The newest first. Names of things are shown, never values. The server keeps the newest 20,000.",
 		setup: setupAudit},

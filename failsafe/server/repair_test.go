@@ -132,6 +132,16 @@ func TestOneAtATime(t *testing.T) {
 	}
 }
 
+// TestTimeLimit holds that a helper that hangs is ended.
+func TestTimeLimit(t *testing.T) {
+	h := open(t, broken(), right, "on")
+	began := time.Now()
+	_, err := h.server.runner.run(t.Context(), helper.Limits{Time: 500 * time.Millisecond}, []string{helper.Compact}, nil, io.Discard)
+	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "It took longer than") || took > 10*time.Second {
+		t.Errorf("after %v: %v", took, err)
+	}
+}
+
 func TestBackup(t *testing.T) {
 	h := loggedIn(t, "on")
 	status, body := h.post("/backup", url.Values{})

@@ -106,7 +106,7 @@ func (p *Pool) instantiate(ctx context.Context, b budget) (_ *instance, err erro
 	// wazero finds the allocator in the context, and host functions find the
 	// instance by the context's type.
 	in.context = guestContext{Context: experimental.WithMemoryAllocator(context.Background(), &in.memory), in: in}
-	if in.module, err = p.module.engine.runtime.InstantiateModule(&in.context, code.compiled, config); err != nil {
+	if in.module, err = code.runtime.InstantiateModule(&in.context, code.compiled, config); err != nil {
 		return nil, in.fail(err)
 	}
 	in.context.Context = context.Background()

@@ -447,6 +447,8 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "PUT " + v1 + "/mounts/{mount}/updates", in: api.UpdatePolicyRequest{Policy: "manual"}},
 		{route: "GET " + v1 + "/site/filters"},
 		{route: "PUT " + v1 + "/site/filters", in: api.SiteFiltersRequest{Filters: []string{}}},
+		{route: "GET " + v1 + "/interpreter"},
+		{route: "PUT " + v1 + "/interpreter", in: api.InterpreterRequest{Package: "local.invalid/hello", On: true}},
 		{route: "GET " + v1 + "/certificates"},
 		{route: "PATCH " + v1 + "/certificates", in: map[string]any{"consoleHost": "console.site.example", "hstsDays": 1}},
 		{route: "POST " + v1 + "/certificates/retry"},

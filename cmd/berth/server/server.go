@@ -77,6 +77,7 @@ type Server struct {
 	registry *registry.Registry
 	packages *packages
 	workshop *workshop.Workshop
+	writes   atomic.Int64 // of files of drafts
 	plans    plans
 	chain    *revision.Chain
 	site     *site.Site
@@ -301,6 +302,7 @@ func (s *Server) routes() []console.Route {
 		s.backupRoutes(),
 		s.certificateRoutes(),
 		s.filterRoutes(),
+		s.interpreterRoutes(),
 		s.aboutRoutes(),
 		s.passkeyRoutes(),
 		s.overviewRoutes(),

@@ -163,6 +163,9 @@ func (r *request) jobPage() error {
 	if err != nil {
 		return err
 	}
+	if plan := planOf(job); plan != "" && r.get("/plans/"+url.PathEscape(plan), nil) == nil {
+		return r.redirect(planHref(plan), "") // the job was but the way there
+	}
 	return r.show(layout{Title: capital(job.Kind) + " " + job.Subject, Template: "job-page", Data: job})
 }
 
@@ -178,6 +181,9 @@ func (r *request) jobNext() error {
 	job, err := r.job()
 	if err != nil {
 		return err
+	}
+	if plan := planOf(job); plan != "" {
+		r.w.Header().Set("HX-Redirect", planHref(plan))
 	}
 	return r.part("job-next", job)
 }
