@@ -65,12 +65,16 @@ func (s *Server) makeCopy(ctx context.Context, in api.CopyRequest) (api.Copy, er
 
 func (s *Server) listCopies(ctx context.Context, _ console.Nothing) ([]api.Copy, error) {
 	copies, err := s.workshop.Copies(ctx)
+	if err != nil || len(copies) == 0 {
+		return []api.Copy{}, err
+	}
+	all, err := s.standings(ctx)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]api.Copy, len(copies))
 	for i := range copies {
-		if list[i], err = s.describeCopy(ctx, &copies[i]); err != nil {
+		if list[i], err = s.describeCopy(ctx, &copies[i], all); err != nil {
 			return nil, err
 		}
 	}
@@ -82,10 +86,14 @@ func (s *Server) getCopy(ctx context.Context, in api.CopyRef) (api.Copy, error) 
 	if err != nil {
 		return api.Copy{}, err
 	}
-	return s.describeCopy(ctx, c)
+	all, err := s.standings(ctx)
+	if err != nil {
+		return api.Copy{}, err
+	}
+	return s.describeCopy(ctx, c, all)
 }
 
-func (s *Server) describeCopy(ctx context.Context, c *workshop.Copy) (api.Copy, error) {
+func (s *Server) describeCopy(ctx context.Context, c *workshop.Copy, all []standing) (api.Copy, error) {
 	d, err := s.workshop.Draft(ctx, c.Package)
 	if err != nil {
 		return api.Copy{}, err
@@ -121,8 +129,8 @@ func (s *Server) describeCopy(ctx context.Context, c *workshop.Copy) (api.Copy, 
 			out.Newer = append(out.Newer, rec.ID.Version)
 		}
 	}
-	out.Places, err = s.copyPlaces(ctx, c.Package, c.DataOf)
-	return out, err
+	out.Places = placesOf(all, c)
+	return out, nil
 }
 
 func (s *Server) copyVersions(ctx context.Context, in api.CopyRef) ([]api.CopyVersion, error) {
@@ -134,13 +142,13 @@ func (s *Server) copyVersions(ctx context.Context, in api.CopyRef) ([]api.CopyVe
 	if err != nil {
 		return nil, err
 	}
-	places, err := s.copyPlaces(ctx, c.Package, c.DataOf)
+	all, err := s.standings(ctx)
 	if err != nil {
 		return nil, err
 	}
 	list := []api.CopyVersion{}
 	for _, v := range slices.Backward(saved) {
-		described, err := s.describeVersion(ctx, c.Package, v, places)
+		described, err := s.describeVersion(ctx, c.Package, v, placesOf(all, c))
 		if err != nil {
 			return nil, err
 		}

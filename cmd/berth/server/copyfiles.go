@@ -152,6 +152,10 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request, in api.FileRef
 	})
 }
 
+// collectAfter is after how many writes what they replaced is looked through,
+// and deleted where no draft keeps it: an editor writes every second.
+const collectAfter = 256
+
 func (s *Server) writeFile(w http.ResponseWriter, r *http.Request, in api.FileChange) (api.File, error) {
 	body, err := readBody(w, r, archive.MaxFile)
 	if err != nil {
@@ -161,6 +165,9 @@ func (s *Server) writeFile(w http.ResponseWriter, r *http.Request, in api.FileCh
 	f, err := s.workshop.Write(ctx, in.Package, in.Path, in.Base, body, console.Caller(ctx))
 	if err != nil {
 		return api.File{}, err
+	}
+	if s.writes.Add(1)%collectAfter == 0 {
+		s.collect(ctx)
 	}
 	return s.describeFile(ctx, in.Package, in.Path, f), nil
 }

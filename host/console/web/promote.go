@@ -30,6 +30,9 @@ type promoteView struct {
 type diffLine struct{ Class, Sign, Text string }
 
 func (r *request) promotePage() error {
+	if r.FormValue("mount") == "" {
+		return r.redirect("/releases", "")
+	}
 	return r.showPromote(http.StatusOK, r.FormValue("mount"), nil)
 }
 

@@ -11,7 +11,7 @@ var releases = &place{
 	Path: "/releases", Title: "Releases", Icon: "releases",
 	pages: slices.Concat([]page{
 		{method: "GET", path: "/releases", scope: console.ScopeRead, serve: (*request).releasesPage},
-	}, promotePages),
+	}, promotePages, historyPages),
 }
 
 func (r *request) releasesPage() error {
