@@ -26,6 +26,7 @@ var icons = map[string]string{
 	"edit":     `<path d="m5 19 1-4.5L16.5 4 20 7.5 9.5 18z"/><path d="m14 6.5 3.5 3.5"/>`,
 	"out":      `<path d="M13.5 5H19v5.5M19 5l-8.5 8.5M16.5 14v5H5V7.5h5"/>`,
 	"arrow":    `<path d="M5 12h14M13 6l6 6-6 6"/>`,
+	"undo":     `<path d="M8.5 5 4.5 9l4 4"/><path d="M4.5 9H14a5 5 0 0 1 0 10H8"/>`,
 	"clock":    `<circle cx="12" cy="12" r="8.5"/><path d="M12 7v5l3.5 2"/>`,
 }
 

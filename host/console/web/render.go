@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -23,14 +24,16 @@ var templateFiles embed.FS
 // templates are all of them in one set. The name of a page's template begins
 // with its place, as in "modules/review".
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"asset":     assets.URL,
-	"icon":      icon,
-	"time":      showTime,
-	"size":      Size,
-	"plural":    plural,
-	"short":     short,
-	"capital":   capital,
-	"browser":   browser,
+	"asset":   assets.URL,
+	"icon":    icon,
+	"time":    showTime,
+	"size":    Size,
+	"plural":  plural,
+	"short":   short,
+	"capital": capital,
+	"browser": browser,
+	"siteurl": siteURL, "permissiontext": permissionText, "reasontext": reasonText, "movetext": moveText,
+	"plural64":  func(n uint64, noun string) string { return plural(int(n), noun) },
 	"dict":      dict,
 	"mounthref": mountHref, "revisionhref": revisionHref, "packagehref": packageHref, "confighref": configHref,
 	"edithref": editHref, "promotehref": promoteHref, "comparehref": compareHref,
@@ -178,6 +181,36 @@ func plural(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// siteURL is where visitors find a mount.
+func siteURL(site api.Site, m api.Mount) string {
+	u, err := url.Parse(site.URL)
+	if err != nil {
+		return ""
+	}
+	if m.Host != "" {
+		u.Host = m.Host
+	}
+	u.Path = m.Path
+	return u.String()
+}
+
+// permissionText says what a permission lets a module do.
+func permissionText(name string) string {
+	if host, ok := strings.CutPrefix(name, "fetch:"); ok {
+		return "Ask " + host + " over the network"
+	}
+	return "Keep data of its own"
+}
+
+// reasonText is why a module asks for a permission, in its author's words. Of its
+// own data there is no more to say than that.
+func reasonText(g api.Grant) string {
+	if g.Permission == "data" {
+		return ""
+	}
+	return g.Reason
 }
 
 // browser names a browser as people do; what calls itself otherwise is shown as it is.
