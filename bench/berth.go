@@ -46,40 +46,6 @@ func (b *bench) berth(ctx context.Context, data string) (*berth, error) {
 
 func (s *berth) url(path string) string { return s.urls[0] + path }
 
-// metric returns the value of a metric without labels.
-func (s *berth) metric(ctx context.Context, name string) (float64, error) {
-	text, err := os.ReadFile(filepath.Join(s.data, client.AccessFile))
-	if err != nil {
-		return 0, err
-	}
-	var access client.Access
-	if err := json.Unmarshal(text, &access); err != nil {
-		return 0, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, access.URL+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	req.Header.Set("Authorization", "Bearer "+access.Token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err
-	}
-	for l := range strings.Lines(string(body)) {
-		if found, value, _ := strings.Cut(strings.TrimSpace(l), " "); found == name {
-			var v float64
-			_, err := fmt.Sscan(value, &v)
-			return v, err
-		}
-	}
-	return 0, fmt.Errorf("the server has no metric %s", name)
-}
-
 func (s *berth) install(ctx context.Context, zip []byte) error {
 	resp, err := s.Do(ctx, http.MethodPost, "/packages/upload?name=p.zip", nil, bytes.NewReader(zip))
 	if err != nil {

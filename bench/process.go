@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
 	"strings"
@@ -60,13 +61,20 @@ func (p *process) stop() error {
 // settled returns how much memory the process occupies, in bytes, after it has
 // given back what it does not need.
 func (p *process) settled() (float64, error) {
-	if _, err := io.WriteString(p.stdin, "\n"); err != nil {
-		return 0, err
-	}
-	if _, err := p.said.ReadString('\n'); err != nil {
+	if _, err := p.allocated(); err != nil {
 		return 0, err
 	}
 	return p.resident()
+}
+
+// allocated returns how much the process has allocated since it began, in
+// bytes, and lets it give back what it does not need.
+func (p *process) allocated() (bytes float64, err error) {
+	if _, err := io.WriteString(p.stdin, "\n"); err != nil {
+		return 0, err
+	}
+	_, err = fmt.Fscanln(p.said, &bytes)
+	return bytes, err
 }
 
 // self is a command that runs this program.
@@ -79,14 +87,16 @@ func self(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 // awaitEnd returns when the process that started this one says so. To each line
-// that comes before, it gives memory back and answers.
+// that comes before, it gives memory back and says what it has allocated.
 func awaitEnd(ctx context.Context) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 			debug.FreeOSMemory()
-			fmt.Println()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			fmt.Println(m.TotalAlloc)
 		}
 	}()
 	select {

@@ -116,7 +116,7 @@ func (b *bench) restart(ctx context.Context, s *berth, n int) (*berth, error) {
 func (b *bench) change(ctx context.Context, s *berth, n int) error {
 	const changes = 20
 	var took []float64
-	before, err := s.metric(ctx, "go_memstats_alloc_bytes_total")
+	before, err := s.allocated()
 	if err != nil {
 		return err
 	}
@@ -130,7 +130,7 @@ func (b *bench) change(ctx context.Context, s *berth, n int) error {
 		extra = append(extra, m.ID)
 		took = append(took, milliseconds(time.Since(begin)))
 	}
-	after, err := s.metric(ctx, "go_memstats_alloc_bytes_total")
+	after, err := s.allocated()
 	if err != nil {
 		return err
 	}

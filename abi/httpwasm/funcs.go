@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"slices"
 	"strings"
@@ -304,11 +303,10 @@ func getHeaderValues(c call, stack []uint64) error {
 	if err != nil {
 		return err
 	}
-	name, err := c.text("header name", stack[1], stack[2])
+	key, err := c.headerKey(stack[1], stack[2])
 	if err != nil {
 		return err
 	}
-	key := textproto.CanonicalMIMEHeaderKey(name)
 	values := fields[prefix+key]
 	if uint32(stack[0]) == kindRequest && key == "Host" {
 		values = []string{c.Request.Host}
@@ -322,7 +320,7 @@ func (c call) field(stack []uint64) (fields http.Header, key, value string, err 
 	if err != nil {
 		return nil, "", "", err
 	}
-	name, err := c.text("header name", stack[1], stack[2])
+	key, err = c.headerKey(stack[1], stack[2])
 	if err != nil {
 		return nil, "", "", err
 	}
@@ -331,10 +329,10 @@ func (c call) field(stack []uint64) (fields http.Header, key, value string, err 
 		return nil, "", "", err
 	}
 	value = string(b)
-	if err := checkField(name, value); err != nil {
+	if err := checkField(key, value); err != nil {
 		return nil, "", "", err
 	}
-	return fields, prefix + textproto.CanonicalMIMEHeaderKey(name), value, c.countFields(1)
+	return fields, prefix + key, value, c.countFields(1)
 }
 
 func checkField(name, value string) error {
@@ -394,11 +392,11 @@ func removeHeader(c call, stack []uint64) error {
 	if err != nil {
 		return err
 	}
-	name, err := c.text("header name", stack[1], stack[2])
+	key, err := c.headerKey(stack[1], stack[2])
 	if err != nil {
 		return err
 	}
-	delete(fields, prefix+textproto.CanonicalMIMEHeaderKey(name))
+	delete(fields, prefix+key)
 	return nil
 }
 

@@ -87,14 +87,15 @@ func (c *cli) printBench(w io.Writer, b api.Bench) {
 		part("in modules", b.Spent.Guest)
 		part("waiting for an instance", b.Spent.Waiting)
 		part("making instances", b.Spent.Starting)
+		part("setting instances back", b.Spent.Restoring)
 		part("in the server", b.Spent.Host)
 		part("on the way, and until a processor was free", b.Spent.Network)
 	})
 	if len(b.Packages) > 0 {
 		fmt.Fprint(w, "\nby package, for one request\n")
-		c.table(w, "PACKAGE CALLS COMPUTING BLOCKED WAITING MAKING INSTANCES", func(row func(...any)) {
+		c.table(w, "PACKAGE CALLS COMPUTING BLOCKED WAITING RESTORING MAKING INSTANCES", func(row func(...any)) {
 			for _, p := range b.Packages {
-				row(p.Package, fmt.Sprintf("%.2f", p.Calls), duration(p.Guest), duration(p.Blocked), duration(p.Waiting), duration(p.Starting), fmt.Sprintf("%.2f", p.Created))
+				row(p.Package, fmt.Sprintf("%.2f", p.Calls), duration(p.Guest), duration(p.Blocked), duration(p.Waiting), duration(p.Restoring), duration(p.Starting), fmt.Sprintf("%.2f", p.Created))
 			}
 		})
 	}

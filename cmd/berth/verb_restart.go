@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -130,4 +131,41 @@ func (c *cli) printCrash(ctx context.Context, cl *client.Client, id string) erro
 		}
 		fmt.Fprintf(w, "\n%s\n%s", x.Output, x.Stderr)
 	})
+}
+
+func setupTrace(c *cli, _ *flag.FlagSet) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		if len(args) > 1 {
+			return &usageError{message: "say which request is meant, or none for a list of them"}
+		}
+		cl, err := c.client()
+		if err != nil {
+			return err
+		}
+		if len(args) == 0 {
+			var list []api.Trace
+			if err := cl.Call(ctx, http.MethodGet, "/system/traces", nil, nil, &list); err != nil {
+				return err
+			}
+			return c.print(list, func(w io.Writer) {
+				for _, t := range list {
+					fmt.Fprintf(w, "%s  %s  %s\n", t.Request, t.Time.Local().Format("15:04:05.000"), count(t.Calls, "call"))
+				}
+			})
+		}
+		var t api.Trace
+		if err := cl.Call(ctx, http.MethodGet, "/system/traces/"+url.PathEscape(args[0]), nil, nil, &t); err != nil {
+			return err
+		}
+		return c.print(t, func(w io.Writer) {
+			tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+			for _, x := range t.List {
+				fmt.Fprintf(tw, "%.0f µs\t%s\t%s\t%.1f µs\t%s\n", x.After, x.Package, x.Function, x.Microseconds, x.Error)
+			}
+			_ = tw.Flush()
+			if more := t.Calls - len(t.List); more > 0 {
+				fmt.Fprintf(w, "and %s more\n", count(more, "call"))
+			}
+		})
+	}
 }

@@ -123,7 +123,7 @@ func (c *Child) Start() Start { return c.start }
 // Mode returns how this process shall run.
 func (c *Child) Mode() Mode { return c.start.Mode }
 
-// Listener returns the listener of a name, [Console] or [Site], or nil when
+// Listener returns the listener of a name, such as [Console], or nil when
 // the wrapper has none: there is no wrapper, or the Start's Sockets say why.
 // It is the same one at each call, and the caller's to close.
 func (c *Child) Listener(name string) net.Listener { return c.listeners[name] }
@@ -205,6 +205,10 @@ func (c *Child) Hand(options ...string) error {
 	c.send(Message{Options: options})
 	return nil
 }
+
+// WantHTTPS says whether the wrapper shall hold the [HTTPS] listener as well,
+// from the next start on. Until it does, the child binds it.
+func (c *Child) WantHTTPS(wanted bool) { c.send(Message{HTTPS: &wanted}) }
 
 // send writes a message. A wrapper that is gone is follow's concern.
 func (c *Child) send(m Message) {

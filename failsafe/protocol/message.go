@@ -35,6 +35,7 @@ type Message struct {
 	Modules []string     `json:"modules,omitempty"` // that are disabled, with Degraded
 	Fault   *Fault       `json:"fault,omitempty"`
 	Options []string     `json:"options,omitempty"` // for the next child
+	HTTPS   *bool        `json:"https,omitempty"`   // whether the next child shall be handed that listener
 }
 
 // ErrMalformed is the error of a line that is no message. The next line may

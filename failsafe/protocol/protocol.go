@@ -37,6 +37,7 @@ const (
 const (
 	Console = "console"
 	Site    = "site"
+	HTTPS   = "https" // only once a child has said that it wants it: see [Child.WantHTTPS]
 )
 
 // Times that both sides keep.

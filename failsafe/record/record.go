@@ -55,6 +55,8 @@ type Boot struct {
 	Revision string   `json:"revision,omitempty"` // the revision that it reported
 	Started  Time     `json:"started"`
 
+	HTTPS bool `json:"https,omitempty"` // the wrapper holds that socket too
+
 	LastGood   string `json:"last_good,omitempty"`   // the last revision that was good; "" when none was
 	LastGoodAt Time   `json:"last_good_at,omitzero"` // when it became good
 }

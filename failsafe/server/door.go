@@ -17,7 +17,14 @@ import (
 // it kept. It answers the console under its own name, and every other name
 // with the page of the site. Without such a record there is no door; that one
 // can't be opened is told in the log, and the console's own socket goes on.
-func (s *Server) openDoor() (net.Listener, http.Handler) {
+func (s *Server) openDoor() (_ net.Listener, _ http.Handler) {
+	inherited := s.config.HTTPS
+	defer func() {
+		if inherited != nil { // nobody would answer there
+			inherited.Close()
+			s.config.DropHTTPS()
+		}
+	}()
 	door, err := record.In(s.config.Data).Door()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -26,14 +33,15 @@ func (s *Server) openDoor() (net.Listener, http.Handler) {
 	if err == nil {
 		config, err = tlsConfig(door)
 	}
-	var l net.Listener
-	if err == nil {
+	l := inherited
+	if err == nil && l == nil {
 		l, err = net.Listen("tcp", door.Address)
 	}
 	if err != nil {
 		s.config.Log.Warn("failsafe mode does not answer by HTTPS", "error", err)
 		return nil, nil
 	}
+	inherited = nil
 	name := strings.ToLower(door.Console)
 	s.doorName = name
 	return tls.NewListener(l, config), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -208,21 +208,38 @@ func (s *Server) goOn(w http.ResponseWriter, r *http.Request, l Leave, what stri
 	v := s.view(r, what, "/")
 	v.Token = "" // no menu: nothing of it would be answered
 	v.Refresh = "1; url=/"
-	if r.TLS != nil {
+	if r.TLS != nil && s.config.HTTPS == nil {
 		v.Refresh = "4; url=/" // nobody holds that socket meanwhile
 	}
 	if l.Code == protocol.ExitStop {
 		v.Refresh = ""
 	}
 	v.Body = struct{ Stopping bool }{l.Code == protocol.ExitStop}
-	w.Header().Set("Connection", "close")
-	s.show(w, http.StatusOK, "leaving", v)
-	_ = http.NewResponseController(w).Flush() // it comes with the end of the answer otherwise
+	s.left.CompareAndSwap(nil, &v) // or somebody was faster
+	s.showLeaving(w)
 	s.config.Log.Info("leaving failsafe mode", "code", l.Code, "options", l.Options)
 	select {
 	case s.leave <- l:
-	default: // somebody was faster
+	default:
 	}
+}
+
+// showLeaving writes the page that waits for the next child.
+func (s *Server) showLeaving(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	s.show(w, http.StatusOK, "leaving", *s.left.Load())
+	_ = http.NewResponseController(w).Flush() // it comes with the end of the answer otherwise
+}
+
+// untilLeft answers everybody with the page that waits, once the server leaves.
+func (s *Server) untilLeft(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.left.Load() != nil && r.URL.Path != "/healthz" {
+			s.showLeaving(w)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) stopServer(w http.ResponseWriter, r *http.Request) {

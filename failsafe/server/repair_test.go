@@ -51,7 +51,7 @@ func TestJobs(t *testing.T) {
 		wants(t, page, want)
 		lacks(t, page, "hunter2")
 		if command == "check" {
-			wants(t, page, "blob 1f3a… is damaged</p>", "Start the server")
+			wants(t, page, "Blob 1f3a… is damaged</p>", "Start the server")
 		}
 	}
 	_, page := h.post("/run", url.Values{"command": {"enable"}, "argument": {"/news; rm -rf /"}})
@@ -129,6 +129,16 @@ func TestOneAtATime(t *testing.T) {
 	}
 	if status, _ := h.post("/run", url.Values{"command": {"mounts"}}); status != http.StatusSeeOther {
 		t.Errorf("the next job: %d", status)
+	}
+}
+
+// TestTimeLimit holds that a helper that hangs is ended.
+func TestTimeLimit(t *testing.T) {
+	h := open(t, broken(), right, "on")
+	began := time.Now()
+	_, err := h.server.runner.run(t.Context(), helper.Limits{Time: 500 * time.Millisecond}, []string{helper.Compact}, nil, io.Discard)
+	if took := time.Since(began); err == nil || !strings.Contains(err.Error(), "It took longer than") || took > 10*time.Second {
+		t.Errorf("after %v: %v", took, err)
 	}
 }
 

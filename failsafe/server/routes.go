@@ -45,7 +45,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/api/", noAPI)
 	mux.HandleFunc("/", s.elsewhere)
 
-	return s.recoverPanics(secureHeaders(s.checkHost(http.NewCrossOriginProtection().Handler(s.withSession(mux)))))
+	return s.recoverPanics(secureHeaders(s.checkHost(http.NewCrossOriginProtection().Handler(s.withSession(s.untilLeft(mux))))))
 }
 
 func plain(w http.ResponseWriter, status int, text string) {

@@ -64,19 +64,25 @@ func childMain(data string) int {
 	}
 }
 
-// TestRun takes the whole way of an owner through real processes: a new
-// server, its start, a fault, a start without what is to blame, the end. No
-// connection is refused, and he logs in at no time.
-func TestRun(t *testing.T) {
-	data := filepath.Join(t.TempDir(), "data")
+// A wrapped server is real processes with an owner's browser.
+type wrapped struct {
+	*testing.T
+	at     wrapper.Addresses
+	client *http.Client
+	ended  chan int
+	log    tailWriter
+}
+
+// wrap starts a server with its wrapper.
+func wrap(t *testing.T, data string) *wrapped {
+	t.Helper()
 	t.Setenv(childVar, data)
-	var log tailWriter
+	w := &wrapped{T: t, client: browser(t), ended: make(chan int, 1)}
 	ready := make(chan wrapper.Addresses, 1)
-	ended := make(chan int, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		ended <- wrapper.Run(ctx, wrapper.Config{
-			Data: data, Claimed: password.In(data).IsSet, Executable: os.Args[0], Stderr: &log,
+		w.ended <- wrapper.Run(ctx, wrapper.Config{
+			Data: data, Claimed: password.In(data).IsSet, Executable: os.Args[0], Stderr: &w.log,
 			Addresses: func() (wrapper.Addresses, error) {
 				return wrapper.Addresses{Console: "127.0.0.1:0", Site: "127.0.0.1:0"}, nil
 			},
@@ -85,67 +91,84 @@ func TestRun(t *testing.T) {
 	}()
 	t.Cleanup(func() {
 		cancel()
-		<-ended
+		<-w.ended
 		if t.Failed() {
-			t.Logf("the processes wrote:\n%s", log.String())
+			t.Logf("the processes wrote:\n%s", w.log.String())
 		}
 	})
-	var at wrapper.Addresses
 	select {
-	case at = <-ready:
+	case w.at = <-ready:
 	case <-time.After(20 * time.Second):
 		t.Fatal("nothing is ready")
 	}
-	console, client := "http://"+at.Console, browser(t)
-	read := func(resp *http.Response, err error) string {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
-	}
-	get := func(path string) string { t.Helper(); return read(client.Get(console + path)) }
-	post := func(path string, form url.Values) string {
-		t.Helper()
-		if m := tokenField.FindStringSubmatch(get("/")); m != nil {
-			form.Set("token", m[1])
-		}
-		return read(client.PostForm(console+path, form))
-	}
+	return w
+}
 
-	wants(t, get("/"), "Welcome to berth")
-	if resp, err := http.Get("http://" + at.Site + "/shop"); err != nil || resp.StatusCode != http.StatusServiceUnavailable {
+func (w *wrapped) read(resp *http.Response, err error) string {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return string(b)
+}
+
+// get asks for a page, and again as long as that one waits for the next child.
+func (w *wrapped) get(path string) string {
+	w.Helper()
+	for {
+		page := w.read(w.client.Get("http://" + w.at.Console + path))
+		if !strings.Contains(page, "http-equiv") {
+			return page
+		}
+	}
+}
+
+func (w *wrapped) post(path string, form url.Values) string {
+	w.Helper()
+	if m := tokenField.FindStringSubmatch(w.get("/")); m != nil {
+		form.Set("token", m[1])
+	}
+	return w.read(w.client.PostForm("http://"+w.at.Console+path, form))
+}
+
+// TestRun takes the whole way of an owner through real processes: a new
+// server, its start, a fault, a start without what is to blame, the end. No
+// connection is refused, and he logs in at no time.
+func TestRun(t *testing.T) {
+	w := wrap(t, filepath.Join(t.TempDir(), "data"))
+	wants(t, w.get("/"), "Welcome to berth")
+	if resp, err := http.Get("http://" + w.at.Site + "/shop"); err != nil || resp.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("the site: %v, %v", resp, err)
 	} else {
 		resp.Body.Close()
 	}
-	wants(t, post("/claim", url.Values{"password": {right}}), "Your server starts")
-	wants(t, get("/"), "the console, mode normal, options [], owner known: true")
+	wants(t, w.post("/claim", url.Values{"password": {right}}), "Your server starts")
+	wants(t, w.get("/"), "the console, mode normal, options [], owner known: true")
 
-	read(client.Post(console+"/break", "text/plain", nil))
-	page := get("/")
+	w.post("/break", url.Values{})
+	page := w.get("/")
 	wants(t, page, "<h1>Nothing was deleted.</h1>", "The test broke it", "baz.example/baz@v2.5.1", "serving the site")
-	wants(t, post("/run", url.Values{"command": {"mounts"}}), "Done, in")
-	wants(t, post("/start", url.Values{"how": {"without"}, "module": {"baz.example/baz@v2.5.1"}}), "starts without baz.example/baz@v2.5.1")
-	wants(t, get("/"), `mode normal, options ["without=baz.example/baz@v2.5.1"], owner known: true`)
+	wants(t, w.post("/run", url.Values{"command": {"mounts"}}), "Done, in")
+	wants(t, w.post("/start", url.Values{"how": {"without"}, "module": {"baz.example/baz@v2.5.1"}}), "starts without baz.example/baz@v2.5.1")
+	wants(t, w.get("/"), `mode normal, options ["without=baz.example/baz@v2.5.1"], owner known: true`)
 
-	read(client.Post(console+"/break", "text/plain", nil))
-	wants(t, post("/stop", url.Values{}), "The server stops.")
+	w.post("/break", url.Values{})
+	wants(t, w.post("/stop", url.Values{}), "The server stops.")
 	select {
-	case code := <-ended:
+	case code := <-w.ended:
 		if code != 0 {
 			t.Errorf("the wrapper ended with %d", code)
 		}
-		ended <- code
+		w.ended <- code
 	case <-time.After(20 * time.Second):
 		t.Error("the wrapper does not end")
 	}
-	if s := log.String(); !strings.Contains(s, "/claim?code=") {
+	if s := w.log.String(); !strings.Contains(s, "/claim?code=") {
 		t.Errorf("the address to claim it was not printed:\n%s", s)
 	}
 }

@@ -151,7 +151,7 @@ func explain(ctx context.Context, limits helper.Limits, err error, stderr string
 	case errors.As(err, &exit) && exit.ExitCode() == helper.ExitLocked:
 		return &helperError{capital(errLocked.Error()), helper.ExitLocked}
 	case errors.As(err, &exit) && exit.ExitCode() == helper.ExitFailed:
-		return &helperError{firstLine(saidError(stderr)), helper.ExitFailed}
+		return &helperError{capital(firstLine(saidError(stderr))), helper.ExitFailed}
 	case errors.As(err, &exit):
 		return &helperError{fmt.Sprintf("It crashed (%v). What it read is damaged, or it needed more memory than it may have.", err), exit.ExitCode()}
 	}

@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/berth-host/berth/failsafe/password"
@@ -43,6 +44,10 @@ type Config struct {
 	// Helper returns the command of a helper for the data folder, without
 	// standard files: berth repair with these arguments.
 	Helper func(ctx context.Context, args ...string) *exec.Cmd
+	// HTTPS is the listener of the server's encrypted side that the wrapper
+	// holds; nil: it holds none. DropHTTPS lets the wrapper let go of it.
+	HTTPS     net.Listener
+	DropHTTPS func()
 	// Terminal takes what the owner must know when he has no page yet: the
 	// address to claim a new server.
 	Terminal io.Writer
@@ -66,8 +71,9 @@ type Server struct {
 	limiter  password.Limiter
 	sessions sessions
 	runner   runner
-	editing  sync.Mutex // of the startup file
-	leave    chan Leave // gets one
+	editing  sync.Mutex           // of the startup file
+	leave    chan Leave           // gets one
+	left     atomic.Pointer[view] // the page that waits for the next child; nil: not leaving
 
 	console  http.Handler
 	doorName string // by which the console is called by HTTPS; "" for none
@@ -96,10 +102,6 @@ func (s *Server) Left() <-chan Leave { return s.leave }
 // Close ends what runs.
 func (s *Server) Close() { s.runner.cancel() }
 
-// farewell is how long requests may take to end when the server leaves. It is
-// short: browsers hold connections open on which they ask nothing.
-const farewell = time.Second
-
 // Run answers on the child's listeners until the owner or the wrapper wants it
 // to end, and returns the exit code of the process.
 func Run(ctx context.Context, child *protocol.Child, config Config) int {
@@ -113,12 +115,11 @@ func Run(ctx context.Context, child *protocol.Child, config Config) int {
 	}
 	door, doorHandler := s.openDoor()
 	failed := make(chan error, 3)
-	var servers []*http.Server
-	var accepting sync.WaitGroup
+	var endpoints []*endpoint
 	serve := func(l net.Listener, h http.Handler) {
-		srv := newHTTPServer(h, s.config.Log)
-		servers = append(servers, srv)
-		accepting.Go(func() { failed <- srv.Serve(l) })
+		e := newEndpoint(l, h, s.config.Log)
+		endpoints = append(endpoints, e)
+		go func() { failed <- e.serve() }()
 	}
 	serve(console, s.console)
 	if site := child.Listener(protocol.Site); site != nil {
@@ -146,26 +147,12 @@ func Run(ctx context.Context, child *protocol.Child, config Config) int {
 		s.config.Log.Error("the options for the next start are lost", "error", err)
 	}
 	s.Close()
-	bye, cancelBye := context.WithTimeout(context.WithoutCancel(ctx), farewell)
-	defer cancelBye()
-	shutdown := func() {
-		for _, srv := range servers {
-			if srv.Shutdown(bye) != nil {
-				srv.Close()
-			}
-		}
+	var leaving sync.WaitGroup
+	for _, e := range endpoints {
+		leaving.Go(e.drain)
 	}
-	shutdown()
-	accepting.Wait()
-	shutdown() // of what was accepted the moment before the first one
+	leaving.Wait()
 	return l.Code
-}
-
-func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler: h, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
-	}
 }
 
 // probe takes the way of a request, so that it fails when requests do.

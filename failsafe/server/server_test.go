@@ -62,7 +62,7 @@ func fakeHelper(args []string) int {
 		fmt.Fprintln(os.Stderr, "berth: error: blob 1f3a… is damaged")
 		return helper.ExitFailed
 	case helper.Compact:
-		fmt.Println("working")
+		fmt.Printf("working\n%d of %d\n", os.Getpid(), os.Getppid())
 		time.Sleep(time.Minute)
 	case helper.RevertPage:
 		panic("bbolt does not like this page")
@@ -282,6 +282,7 @@ func TestClaim(t *testing.T) {
 	if next := password.In(h.data); !next.HandedOver(h.server.config.Key, r) {
 		t.Error("the next child does not know the owner")
 	}
+	h.http.Config.Handler = New(h.server.start, h.server.config).Console()
 	if _, page := (&harness{t: t, http: h.http, client: browser(t)}).get("/claim"); !strings.Contains(page, "Log in") {
 		t.Errorf("somebody else sees\n%s", page)
 	}

@@ -84,16 +84,20 @@ func (w *wrapper) live(ctx context.Context, d, asked decision) end {
 // start starts the process.
 func (l *life) start(d decision) error {
 	w := l.w
+	sockets := []*socket{&w.console, &w.site}
+	if w.https.asked != "" {
+		sockets = append(sockets, &w.https)
+	}
 	s := protocol.Start{
 		Mode: d.mode, Reason: d.reason, Attempt: w.boot.Attempt, Options: d.options, LastGood: w.history.lastGood,
 		Failure: w.lastFailure(d), Beat: w.config.Limits.Beat, Probation: w.config.Limits.Probation, Key: w.key,
-		Sockets: []protocol.Socket{w.console.told(), w.site.told()},
 	}
 	if d.mode == protocol.LastGood {
 		s.Revision = w.history.lastGood
 	}
 	var listeners []protocol.NamedFile
-	for _, socket := range []*socket{&w.console, &w.site} {
+	for _, socket := range sockets {
+		s.Sockets = append(s.Sockets, socket.told())
 		if socket.listener == nil {
 			continue
 		}
@@ -276,10 +280,11 @@ func (l *life) handle(m protocol.Message) {
 		if r.Module == "" && r.Phase == l.report.Phase {
 			r.Module = l.report.Module
 		}
-		if r == l.report {
+		// The module is not in the boot record, and there may be thousands.
+		further := r.Phase != l.report.Phase || r.Revision != l.report.Revision
+		if l.report = r; !further {
 			return
 		}
-		l.report = r
 		if r.Phase == protocol.PhaseServe && l.state == record.Starting {
 			l.state = record.Probation
 			l.serving()
@@ -300,6 +305,11 @@ func (l *life) handle(m protocol.Message) {
 		l.fault = m.Fault
 	case m.Options != nil:
 		l.options = m.Options
+	case m.HTTPS != nil:
+		if l.w.boot.HTTPS = *m.HTTPS; !*m.HTTPS {
+			l.w.https.release()
+		}
+		l.remember()
 	}
 }
 

@@ -64,7 +64,15 @@ func (s *socket) hold(l *net.TCPListener) {
 	l.Close()
 }
 
-// socket returns what the child is told.
+// release lets go of the address.
+func (s *socket) release() {
+	if s.listener != nil {
+		s.listener.Close()
+	}
+	s.listener, s.asked, s.bound, s.err = nil, "", "", nil
+}
+
+// told returns what the child is told.
 func (s *socket) told() protocol.Socket {
 	t := protocol.Socket{Name: s.name, Address: s.bound}
 	if s.bound == "" {

@@ -26,6 +26,7 @@ import (
 type Addresses struct {
 	Console string
 	Site    string
+	HTTPS   string // bound only once a child wants it; "" for none
 }
 
 // The addresses of a server that says nothing else.
@@ -113,7 +114,7 @@ type wrapper struct {
 	journal *journal
 	manager *notifier
 
-	console, site socket
+	console, site, https socket
 
 	lock    *os.File // of the folder of records; nil: there is none
 	hup     <-chan os.Signal
@@ -133,7 +134,7 @@ func open(config Config, s starter) *wrapper {
 	w.rules = standardRules(w.config.Limits.Scale)
 	w.journal = newJournal(record.In(config.Data), w.log)
 	w.manager = newNotifier()
-	w.console.name, w.site.name = protocol.Console, protocol.Site
+	w.console.name, w.site.name, w.https.name = protocol.Console, protocol.Site, protocol.HTTPS
 	w.hup, w.release = hangup()
 	adopt(w.log, &w.console, &w.site)
 	return w
@@ -265,7 +266,7 @@ func (w *wrapper) recall() decision {
 	folder.Sweep()
 	w.history.lastGood = b.LastGood
 	d := first(b, attemptLimit)
-	w.boot = record.Boot{Mode: b.Mode, LastGood: b.LastGood, LastGoodAt: b.LastGoodAt}
+	w.boot = record.Boot{Mode: b.Mode, HTTPS: b.HTTPS, LastGood: b.LastGood, LastGoodAt: b.LastGoodAt}
 	if !d.fresh {
 		w.boot.Attempt = b.Attempt
 	}
@@ -286,6 +287,11 @@ func (w *wrapper) bind() error {
 	}
 	if a.Site == "" {
 		a.Site = DefaultSite
+	}
+	if w.boot.HTTPS && a.HTTPS != "" {
+		w.https.bind(a.HTTPS) // where that fails, the child tries and tells
+	} else {
+		w.https.release()
 	}
 	w.console.bind(a.Console)
 	w.site.bind(a.Site)
@@ -374,10 +380,8 @@ func (w *wrapper) close() {
 	if w.lock != nil {
 		w.lock.Close()
 	}
-	for _, s := range []*socket{&w.console, &w.site} {
-		if s.listener != nil {
-			s.listener.Close()
-		}
+	for _, s := range []*socket{&w.console, &w.site, &w.https} {
+		s.release()
 	}
 }
 

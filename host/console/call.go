@@ -16,7 +16,7 @@ import (
 // ignored) is decoded from JSON; a *[]byte gets it as it is. A failure that the
 // API explains is an [*Error].
 func (c *Console) Call(ctx context.Context, method, path string, in, out any) error {
-	var body io.Reader
+	var body io.Reader = http.NoBody // what routes read is never nil
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
@@ -36,9 +36,13 @@ func (c *Console) CallBody(ctx context.Context, method, path string, body io.Rea
 	if err != nil {
 		return badRequest("%v", err)
 	}
+	if r.Body == nil {
+		r.Body = http.NoBody // as a server has it
+	}
 	r.RequestURI = r.URL.RequestURI()
 	answer := &answer{header: http.Header{}}
 	c.mux.ServeHTTP(answer, r)
+	answer.WriteHeader(http.StatusOK) // of a route that wrote nothing
 	if err := ctx.Err(); err != nil {
 		return err
 	}

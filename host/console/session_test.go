@@ -239,6 +239,9 @@ func TestPrincipals(t *testing.T) {
 	if err := c.Call(reader, "POST", "/who", Nothing{}, nil); err == nil || !strings.Contains(err.Error(), "needs admin") {
 		t.Errorf("from within, with too little: %v", err)
 	}
+	if err := c.Call(withPrincipal(t.Context(), &Principal{Name: "admin", Scope: ScopeAdmin}), "POST", "/who", nil, &name); err != nil || name != "admin" {
+		t.Errorf("from within, without a body: %q, %v", name, err)
+	}
 	old := withPrincipal(t.Context(), &Principal{Name: "owner", Scope: ScopeAdmin, Session: &Session{Confirmed: time.Now().Add(-2 * FreshTime)}})
 	if err := c.Call(old, "POST", "/precious", Nothing{}, nil); err == nil || !strings.Contains(err.Error(), "password again") {
 		t.Errorf("long after the password was given: %v", err)

@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"time"
 
 	"github.com/tetratelabs/wazero/api"
@@ -17,7 +16,7 @@ func clock() time.Duration { return time.Since(epoch) }
 
 // yieldEvery is how long a guest computes before others get the processor.
 // Each tick is a point where Go's collector can stop the goroutine anyway.
-const yieldEvery = time.Millisecond
+const yieldEvery = 250 * time.Microsecond
 
 // A budget is what one call may use, on the engine's clock.
 type budget struct {
@@ -70,12 +69,22 @@ func (b *budget) blocked(start, end time.Duration) {
 	b.yielded = end
 }
 
+// queued takes the time from start to end, in which the guest waited for a
+// processor, out of the compute time.
+func (b *budget) queued(start, end time.Duration) {
+	b.entered += end - start
+	b.yielded = end
+}
+
+// computing is how long the guest has computed.
+func (b *budget) computing(now time.Duration) time.Duration { return b.computed + now - b.entered }
+
 // exceeded says which time limit the call has reached, if any.
 func (b *budget) exceeded(now time.Duration) error {
 	switch {
 	case now >= b.deadline:
 		return fmt.Errorf("%w: %v of wall time", ErrTimeout, b.wall.Round(time.Millisecond))
-	case b.computed+now-b.entered >= b.compute:
+	case b.computing(now) >= b.compute:
 		return fmt.Errorf("%w: %v of compute time", ErrTimeout, b.compute.Round(time.Millisecond))
 	}
 	return nil
@@ -93,7 +102,6 @@ func tick(ctx context.Context, _ api.Module, _ []uint64) {
 		in.halt(ErrStackOverflow)
 	}
 	if now-in.budget.yielded >= yieldEvery {
-		runtime.Gosched()
-		in.budget.yielded = clock()
+		in.takeTurns(now)
 	}
 }

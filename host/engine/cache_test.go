@@ -209,7 +209,7 @@ func TestEviction(t *testing.T) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		for _, name := range []string{"reactor", "command", "hostile"} {
-			if m := e.modules[string(digestOf(guest(t, name)))]; m != nil && m.code != nil {
+			if m := e.modules[key{digestOf(guest(t, name)), false}]; m != nil && m.code != nil {
 				names = append(names, name)
 			}
 		}

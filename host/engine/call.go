@@ -36,6 +36,9 @@ func (p *Pool) Do(ctx context.Context, state any, fn func(g abi.Guest) error) er
 		}
 		b = in.budget // some of it is used up
 	}
+	if err := p.claim(in); err != nil {
+		return err
+	}
 	in.start(ctx, state, b)
 	in.used = true
 	if in.clone && p.module.reseed {
@@ -48,6 +51,15 @@ func (p *Pool) Do(ctx context.Context, state any, fn func(g abi.Guest) error) er
 	err = fn(in)
 	in.finish()
 	return err
+}
+
+// claim makes sure that there is memory for an instance to run.
+func (p *Pool) claim(in *instance) error {
+	if !in.memory.charge(int64(len(in.memory.data))) {
+		p.rejected.Add(1)
+		return p.error(fmt.Errorf("%w: all memory that the server has for modules is in use", ErrBusy))
+	}
+	return nil
 }
 
 // Warm makes an instance for the first call, so that faults show before
@@ -100,6 +112,9 @@ func (p *Pool) Command(ctx context.Context, command Command, state any) (exit ui
 			return exitCode(err)
 		}
 		b = in.budget // some of it is used up
+	}
+	if err := p.claim(in); err != nil {
+		return 0, err
 	}
 	in.start(ctx, state, b)
 	in.used, in.command = true, &command

@@ -16,6 +16,7 @@ import (
 // A code is what a module needs memory for while it is used: its machine code,
 // and the image of its first state. Pools of all deployments share it.
 type code struct {
+	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
 	bytes    int64 // of machine code and WebAssembly
 	image    atomic.Pointer[image]
@@ -34,9 +35,10 @@ func (c *code) close() {
 }
 
 // load brings a module into memory.
-func (e *Engine) load(hash digest, open func(context.Context) ([]byte, error)) (*Module, error) {
+func (e *Engine) load(k key, open func(context.Context) ([]byte, error)) (*Module, error) {
+	hash := k.hash
 	e.mu.Lock()
-	m := e.modules[string(hash)]
+	m := e.modules[k]
 	loaded := m != nil && m.code != nil
 	e.mu.Unlock()
 	if loaded {
@@ -57,21 +59,25 @@ func (e *Engine) load(hash digest, open func(context.Context) ([]byte, error)) (
 			return nil, err
 		}
 	}
-	described, err := e.newModule(hash, r.Facts, open)
+	described, err := e.newModule(k, r.Facts, open)
 	if err != nil {
 		return nil, err
 	}
-	compiled, err := e.runtime.CompileModule(e.life, wasm)
+	rt, err := e.runtimeOf(k.interpreted)
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := rt.CompileModule(e.life, wasm)
 	if err != nil {
 		e.cache.remove(hash, r) // so that it is made again
 		return nil, fmt.Errorf("loading the module %s: %w", hash, err)
 	}
-	c := &code{compiled: compiled, bytes: int64(len(wasm)) + r.CodeSize, used: clock()}
+	c := &code{runtime: rt, compiled: compiled, bytes: int64(len(wasm)) + r.CodeSize, used: clock()}
 
 	e.mu.Lock()
-	if m = e.modules[string(hash)]; m == nil {
+	if m = e.modules[k]; m == nil {
 		m = described
-		e.modules[string(hash)] = m
+		e.modules[k] = m
 	}
 	m.code = c
 	e.mu.Unlock()
@@ -95,7 +101,7 @@ func (m *Module) hold(ctx context.Context) (*code, error) {
 			}
 			return c, nil
 		}
-		if _, err := share(ctx, &e.loading, string(m.hash), func() (*Module, error) { return e.load(m.hash, open) }); err != nil {
+		if _, err := share(ctx, &e.loading, m.key().String(), func() (*Module, error) { return e.load(m.key(), open) }); err != nil {
 			return nil, err
 		}
 	}
@@ -148,7 +154,7 @@ func (e *Engine) evictUnheld() bool {
 			size -= m.code.bytes
 			evicted = append(evicted, m.code)
 			if m.code = nil; m.refs == 0 {
-				delete(e.modules, string(m.hash))
+				delete(e.modules, m.key())
 			}
 		}
 	}

@@ -42,6 +42,9 @@ type Options struct {
 	// CodeMemory bounds the compiled code in memory, in bytes; 0 takes
 	// [DefaultCodeMemory]. What is in use counts, and is never evicted.
 	CodeMemory int64
+	// GuestMemory bounds the linear memory of all instances that run, in
+	// bytes; 0 sets no bound beside that of each pool.
+	GuestMemory int64
 	// CacheDir keeps compiled code. Its files are code: it must be a folder
 	// that nobody else can write to. It is created with mode 0700.
 	CacheDir string
@@ -65,13 +68,16 @@ type Engine struct {
 	compiler func(ctx context.Context) *exec.Cmd
 	log      *slog.Logger
 
-	cache   *cache
-	native  wazero.CompilationCache
-	runtime wazero.Runtime
-	offered map[string]signature // by the host, by "module.function"
+	cache       *cache
+	native      wazero.CompilationCache
+	runtime     wazero.Runtime
+	interpreter func() (wazero.Runtime, error) // made when first wanted
+	offered     map[string]signature           // by the host, by "module.function"
 
 	codeMemory int64
 	restoring  restoring
+	lanes      lanes
+	guests     guestMemory
 	pagemap    *os.File // for restoreDirty
 
 	child     childLimits
@@ -85,8 +91,8 @@ type Engine struct {
 	end  context.CancelFunc
 
 	mu      sync.Mutex
-	modules map[string]*Module // loaded, by hash
-	pools   map[*Pool]bool     // open
+	modules map[key]*Module // loaded
+	pools   map[*Pool]bool  // open
 	closed  bool
 }
 
@@ -98,10 +104,11 @@ func New(ctx context.Context, options Options) (*Engine, error) {
 		log:       options.Log,
 		child:     defaultChildLimits,
 		compiling: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		modules:   map[string]*Module{},
+		modules:   map[key]*Module{},
 		pools:     map[*Pool]bool{},
 	}
 	e.codeMemory = cmp.Or(options.CodeMemory, DefaultCodeMemory)
+	e.guests.limit, e.guests.reclaim = options.GuestMemory, e.reclaimIdle
 	e.restoring, e.pagemap = bestRestoring()
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
@@ -115,6 +122,11 @@ func New(ctx context.Context, options Options) (*Engine, error) {
 	}
 	e.runtime = wazero.NewRuntimeWithConfig(ctx, runtimeConfig(e.native))
 	e.life, e.end = context.WithCancel(context.WithoutCancel(ctx))
+	e.interpreter = sync.OnceValues(func() (wazero.Runtime, error) {
+		rt := wazero.NewRuntimeWithConfig(e.life, wazero.NewRuntimeConfigInterpreter().WithCoreFeatures(features))
+		_, err := offer(e.life, rt, e.dialects)
+		return rt, err
+	})
 	if e.offered, err = offer(ctx, e.runtime, e.dialects); err != nil {
 		return nil, errors.Join(err, e.Close(ctx))
 	}
@@ -155,5 +167,5 @@ func (e *Engine) Close(ctx context.Context) error {
 		}
 	}
 	e.mu.Unlock()
-	return errors.Join(e.runtime.Close(ctx), e.native.Close(ctx))
+	return errors.Join(e.runtime.Close(ctx), e.native.Close(ctx)) // the interpreter holds nothing but heap
 }

@@ -33,6 +33,7 @@ type instance struct {
 	personal bool // its start has learned something about the deployment
 	clone    bool // it is just what others are at their start
 	used     bool // it has served a call
+	heavy    bool // it has one of the engine's lanes
 
 	// Of the call that is going on:
 	caller  context.Context
@@ -53,7 +54,7 @@ var _ abi.Guest = (*instance)(nil)
 // start makes an instance run a call: what it may use, and for whom.
 func (in *instance) start(ctx context.Context, state any, b budget) {
 	in.caller, in.state, in.budget = ctx, state, b
-	in.memory.denied = false
+	in.memory.denied, in.memory.full = false, false
 	in.halted = nil
 }
 
@@ -77,7 +78,7 @@ func (p *Pool) instantiate(ctx context.Context, b budget) (_ *instance, err erro
 	}
 	in := &instance{pool: p, entries: make([]entry, len(p.module.entries)), starting: true}
 	im := p.image(code)
-	in.memory = memory{limit: uint64(p.limits.Memory), total: &p.memory, spares: &p.spares, image: im}
+	in.memory = memory{limit: uint64(p.limits.Memory), total: &p.memory, guests: &p.module.engine.guests, spares: &p.spares, image: im}
 	in.stdout, in.stderr = lineWriter{in: in}, lineWriter{in: in}
 	in.start(ctx, p.startup, b)
 	if size, limit := p.module.shape.Memory, p.limits.Memory; size > limit {
@@ -89,7 +90,7 @@ func (p *Pool) instantiate(ctx context.Context, b budget) (_ *instance, err erro
 			if !in.memory.denied {
 				panic(r)
 			}
-			err = in.broken(fmt.Errorf("%w: the system has no room for %d bytes", ErrMemory, p.module.shape.Memory), "")
+			err = in.broken(in.noMemory(fmt.Errorf("the system has no room for %d bytes", p.module.shape.Memory)), "")
 		}
 		if err != nil {
 			in.finish()
@@ -105,7 +106,7 @@ func (p *Pool) instantiate(ctx context.Context, b budget) (_ *instance, err erro
 	// wazero finds the allocator in the context, and host functions find the
 	// instance by the context's type.
 	in.context = guestContext{Context: experimental.WithMemoryAllocator(context.Background(), &in.memory), in: in}
-	if in.module, err = p.module.engine.runtime.InstantiateModule(&in.context, code.compiled, config); err != nil {
+	if in.module, err = code.runtime.InstantiateModule(&in.context, code.compiled, config); err != nil {
 		return nil, in.fail(err)
 	}
 	in.context.Context = context.Background()
@@ -168,6 +169,7 @@ func (in *instance) reset() bool {
 	}
 	in.restoreRest(im)
 	in.used = false
+	in.memory.charge(min(int64(im.size), maxDirty))
 	return true
 }
 
@@ -213,6 +215,7 @@ func (in *instance) Bytes(ptr, n uint32) ([]byte, bool) { return in.memory.view(
 
 // Wait implements abi.Guest.
 func (in *instance) Wait(f func() error) error {
+	in.leaveLane()
 	start := clock()
 	err := f()
 	end := clock()
@@ -243,6 +246,7 @@ func (in *instance) run(e *entry, stack []uint64) error {
 	in.running = e
 	in.budget.enter()
 	err := e.function.CallWithStack(&in.context, stack)
+	in.leaveLane()
 	in.budget.leave()
 	in.running = nil
 	// Machine code writes the results there, by an address that the collector
@@ -279,13 +283,21 @@ func (in *instance) fail(err error) error {
 	if cause == nil {
 		cause = causeOf(err)
 		if in.memory.denied {
-			cause = fmt.Errorf("%w: %d bytes, then: %w", ErrMemory, in.memory.limit, cause)
+			cause = in.noMemory(fmt.Errorf("%d bytes, then: %w", in.memory.limit, cause))
 		}
 	}
 	if errors.Is(cause, ErrHost) {
 		in.pool.module.engine.log.Error("a host function failed", "pool", in.pool.name, "error", err)
 	}
 	return in.broken(cause, stackOf(err))
+}
+
+// noMemory says why the guest was refused memory.
+func (in *instance) noMemory(err error) error {
+	if in.memory.full {
+		return fmt.Errorf("%w: all memory that the server has for modules is in use", ErrMemory)
+	}
+	return fmt.Errorf("%w: %w", ErrMemory, err)
 }
 
 // broken marks the instance as one that no call may see again.

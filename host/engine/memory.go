@@ -13,14 +13,17 @@ import (
 // back only by its owner: wazero frees it as soon as a guest exits, while
 // host functions up the stack may still look at it.
 type memory struct {
-	limit  uint64
-	total  *atomic.Int64 // bytes of all instances of the pool
-	spares *spares
-	image  *image // what it begins with; nil: zeros
-	region []byte // address space for the limit
-	usable uint64 // bytes of the region that can be accessed
-	data   []byte // what the guest has
-	denied bool   // the guest was refused more
+	limit   uint64
+	total   *atomic.Int64 // bytes of all instances of the pool
+	guests  *guestMemory  // of all instances
+	charged int64         // to that
+	spares  *spares
+	image   *image // what it begins with; nil: zeros
+	region  []byte // address space for the limit
+	usable  uint64 // bytes of the region that can be accessed
+	data    []byte // what the guest has
+	denied  bool   // the guest was refused more
+	full    bool   // because there is no more for anybody
 }
 
 var (
@@ -37,13 +40,24 @@ func (m *memory) Allocate(_, most uint64) experimental.LinearMemory {
 
 // Reallocate implements experimental.LinearMemory: nil makes memory.grow fail.
 func (m *memory) Reallocate(size uint64) []byte {
-	if size > m.limit || m.region == nil && !m.begin() || !m.extend(size) {
+	if size > m.limit || !m.charge(int64(size)) || m.region == nil && !m.begin() || !m.extend(size) {
 		m.denied = true
 		return nil
 	}
 	m.total.Add(int64(size) - int64(len(m.data)))
 	m.data = m.region[:size:size]
 	return m.data
+}
+
+// charge makes the account of all instances hold so many bytes for this one,
+// and reports whether there are as many.
+func (m *memory) charge(bytes int64) bool {
+	if !m.guests.change(bytes - m.charged) {
+		m.full = true
+		return false
+	}
+	m.charged = bytes
+	return true
 }
 
 // begin gets address space, with the image in it.
@@ -69,6 +83,7 @@ func (m *memory) Free() {}
 // release gives the memory back. Only the owner of the instance may call it.
 func (m *memory) release() {
 	m.total.Add(-int64(len(m.data)))
+	m.charge(0)
 	if !m.spares.put(m.region, m.usable, m.image) {
 		unreserve(m.region)
 	}

@@ -32,6 +32,7 @@ type Module struct {
 	// for none.
 	initialize, warmUp string
 	reseed             bool
+	interpreted        bool // instead of compiled
 	open               func(ctx context.Context) ([]byte, error)
 
 	// Guarded by engine.mu:
@@ -43,12 +44,38 @@ type Module struct {
 // compiled code is missing or damaged, it is made again from what open
 // returns; open may be nil. The caller releases the module.
 //
+// A module whose machine code is not to be trusted, see [Engine.Distrust], is
+// one that is interpreted.
+//
 // Errors are those of [Engine.Prepare], [ErrNotFound] if open is nil where it
 // is needed, and those of open.
 func (e *Engine) Load(ctx context.Context, hash string, open func(ctx context.Context) ([]byte, error)) (*Module, error) {
+	return e.find(ctx, key{digest(hash), e.Distrusted(hash) != ""}, open)
+}
+
+// LoadInterpreted is [Engine.Load] for a module that is to be interpreted: it
+// does the same without machine code, some forty times slower.
+func (e *Engine) LoadInterpreted(ctx context.Context, hash string, open func(ctx context.Context) ([]byte, error)) (*Module, error) {
+	return e.find(ctx, key{digest(hash), true}, open)
+}
+
+// A key tells apart what is loaded.
+type key struct {
+	hash        digest
+	interpreted bool
+}
+
+func (k key) String() string {
+	if k.interpreted {
+		return string(k.hash) + " interpreted"
+	}
+	return string(k.hash)
+}
+
+func (e *Engine) find(ctx context.Context, k key, open func(ctx context.Context) ([]byte, error)) (*Module, error) {
 	for loaded := false; ; loaded = true {
 		e.mu.Lock()
-		m, closed := e.modules[hash], e.closed
+		m, closed := e.modules[k], e.closed
 		if m != nil && !closed {
 			m.refs++
 			if m.open == nil {
@@ -67,19 +94,19 @@ func (e *Engine) Load(ctx context.Context, hash string, open func(ctx context.Co
 		}
 		// Loaded modules may be evicted before this caller gets hold of
 		// them: then it looks again.
-		if _, err := share(ctx, &e.loading, hash, func() (*Module, error) { return e.load(digest(hash), open) }); err != nil {
+		if _, err := share(ctx, &e.loading, k.String(), func() (*Module, error) { return e.load(k, open) }); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // newModule says what a module with these facts is to this engine.
-func (e *Engine) newModule(hash digest, f facts, open func(context.Context) ([]byte, error)) (*Module, error) {
+func (e *Engine) newModule(k key, f facts, open func(context.Context) ([]byte, error)) (*Module, error) {
 	shape, err := e.shape(f)
 	if err != nil {
 		return nil, err
 	}
-	m := &Module{engine: e, hash: hash, shape: shape, state: f.State, entries: e.entriesOf(shape), initialize: initializer(shape), open: open}
+	m := &Module{engine: e, hash: k.hash, interpreted: k.interpreted, shape: shape, state: f.State, entries: e.entriesOf(shape), initialize: initializer(shape), open: open}
 	if !m.command() {
 		if f.Exports[exportWarmUp] == nullary {
 			m.warmUp = exportWarmUp
@@ -124,6 +151,11 @@ func initializer(s Shape) string {
 // Shape says what the module looks like from outside.
 func (m *Module) Shape() Shape { return m.shape }
 
+// Interpreted reports whether the module runs without machine code.
+func (m *Module) Interpreted() bool { return m.interpreted }
+
+func (m *Module) key() key { return key{m.hash, m.interpreted} }
+
 func (m *Module) command() bool { return m.shape.Dialect == DialectCommand }
 
 // Release lets go of the module. Pools hold on to it by themselves.
@@ -135,7 +167,7 @@ func (m *Module) Release() {
 		panic("engine: a module was released more often than loaded")
 	}
 	if m.refs == 0 && m.code == nil {
-		delete(e.modules, string(m.hash))
+		delete(e.modules, m.key())
 	}
 	e.mu.Unlock()
 	e.evict()

@@ -49,6 +49,7 @@ type Pool struct {
 	startup   any // state of an instance that starts
 
 	spares spares
+	lane   lane
 
 	times                                     times
 	memory                                    atomic.Int64
@@ -238,6 +239,8 @@ func (p *Pool) renew(in *instance) bool {
 	case p.isolation == IsolationShared && !p.module.command():
 		return true
 	default:
+		begin := clock()
+		defer func() { p.times.restoring.Add(int64(clock() - begin)) }()
 		return in.reset()
 	}
 }

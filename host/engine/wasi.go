@@ -16,6 +16,7 @@ import (
 
 // sleep implements wazero's sys.Nanosleep.
 func (in *instance) sleep(nanoseconds int64) {
+	in.leaveLane()
 	start := clock()
 	timer := time.NewTimer(min(time.Duration(nanoseconds), in.budget.deadline-start))
 	defer timer.Stop()
@@ -54,6 +55,7 @@ func (s stdin) Read(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	s.in.check()
+	s.in.leaveLane()
 	start := clock()
 	n, err := s.in.command.Stdin.Read(p)
 	s.in.budget.blocked(start, clock())
@@ -68,6 +70,7 @@ func (s stdout) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	s.in.check()
+	s.in.leaveLane()
 	start := clock()
 	n, err := s.in.command.Stdout.Write(p)
 	s.in.budget.blocked(start, clock())

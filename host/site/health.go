@@ -24,31 +24,37 @@ func (d *deployment) start(ctx context.Context, g *generation, m *mount) error {
 	defer cancel()
 	for _, filter := range c.filters {
 		if filter.Health != "" {
-			if err := d.ask(ctx, g, m, filter, &chain{filters: []*unit{filter}, handler: nil}, http.StatusInternalServerError); err != nil {
+			if _, err := d.ask(ctx, g, m, filter, &chain{filters: []*unit{filter}}, http.StatusInternalServerError); err != nil {
 				return err
 			}
 		}
 	}
-	h := c.handler
-	if h == nil || h.Health == "" {
-		return nil
+	if h := c.handler; h != nil && h.Health != "" {
+		if _, err := d.ask(ctx, g, m, h, alone(h), http.StatusBadRequest); err != nil {
+			return err
+		}
+		if len(c.filters) > 0 {
+			if _, err := d.ask(ctx, g, m, h, c, http.StatusInternalServerError); err != nil {
+				return err
+			}
+		}
 	}
-	if err := d.ask(ctx, g, m, h, &chain{handler: h}, http.StatusBadRequest); err != nil || len(c.filters) == 0 {
-		return err
-	}
-	return d.ask(ctx, g, m, h, c, http.StatusInternalServerError)
+	return d.selfTest(ctx, g, m, c)
 }
+
+// alone is a chain of one handler.
+func alone(u *unit) *chain { return &chain{handler: u} }
 
 // ask requests the health path of a unit from a chain, whose answer must have
 // a status below limit.
-func (d *deployment) ask(ctx context.Context, g *generation, m *mount, u *unit, c *chain, limit int) error {
+func (d *deployment) ask(ctx context.Context, g *generation, m *mount, u *unit, c *chain, limit int) (*answer, error) {
 	path := strings.TrimSuffix(m.Path, "/") + "/" + strings.TrimPrefix(u.Health, "/")
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, path, http.NoBody)
 	if err == nil {
 		_, err = plainPath(r.URL)
 	}
 	if err != nil {
-		return d.unhealthy(u, fmt.Errorf("health path %q: %w", u.Health, err))
+		return nil, d.unhealthy(u, fmt.Errorf("health path %q: %w", u.Health, err))
 	}
 	r.RequestURI, r.RemoteAddr = r.URL.RequestURI(), "127.0.0.1:0"
 	r.Host = cmp.Or(m.Host, g.settings.Host, "localhost")
@@ -60,13 +66,13 @@ func (d *deployment) ask(ctx context.Context, g *generation, m *mount, u *unit, 
 	v.finish()
 	switch {
 	case err != nil:
-		return d.unhealthy(u, fmt.Errorf("its health path %s failed: %w", u.Health, err))
+		return nil, d.unhealthy(u, fmt.Errorf("its health path %s failed: %w", u.Health, err))
 	case v.cut:
-		return d.unhealthy(u, fmt.Errorf("its health path %s failed: %w", u.Health, errCut))
+		return nil, d.unhealthy(u, fmt.Errorf("its health path %s failed: %w", u.Health, errCut))
 	case out.status >= limit:
-		return d.unhealthy(u, fmt.Errorf("its health path %s answers %d: %s", u.Health, out.status, excerpt(out.body.Bytes())))
+		return nil, d.unhealthy(u, fmt.Errorf("its health path %s answers %d: %s", u.Health, out.status, excerpt(out.body.Bytes())))
 	}
-	return nil
+	return out, nil
 }
 
 func (d *deployment) unhealthy(u *unit, err error) error {

@@ -77,7 +77,7 @@ func TestLate(t *testing.T) {
 		{status: 500, logged: "error berth: pointer 131071+2 is outside the memory"},
 		{status: 500, logged: `error http_handler: "a b" is not a method`},
 		{status: 500, logged: `error http_handler: "a b" is not a path with a query`},
-		{status: 500, logged: "error http_handler: header field x has 66001 bytes; the most is 65536"},
+		{status: 500, logged: "error http_handler: header field X has 66001 bytes; the most is 65536"},
 		{status: 500, logged: "error http_handler: the headers are 1200 texts, not at most 256 pairs of name and value"},
 		{status: 200, answer: "-4"},
 		{status: 200, answer: "-8"},

@@ -46,7 +46,7 @@ func TestLiar(t *testing.T) {
 		{500, "", "error http_handler: 9 is not a kind of header"},
 		{500, "", "error http_handler: header name: pointer 4294967287+9 is outside the memory"},
 		{500, "", "error http_handler: header value: pointer 1+4294967294 is outside the memory"},
-		{500, "", "error http_handler: the value of header field x has characters that are not allowed"},
+		{500, "", "error http_handler: the value of header field X has characters that are not allowed"},
 		{500, "", "error http_handler: header name is empty"},
 		{500, "", "error http_handler: 7 is not a kind of body"},
 		{500, "", "error http_handler: body: pointer 65000+65000 is outside the memory"},

@@ -124,7 +124,7 @@ var (
 	trapsDesc    = prometheus.NewDesc("berth_traps_total", "Calls that a module did not finish.", slotLabels, nil)
 	callsDesc    = prometheus.NewDesc("berth_calls", "Calls in all modules of a slot: running, or waiting for an instance.", append(slotLabels, "state"), nil)
 	idleDesc     = prometheus.NewDesc("berth_instances_idle", "Instances that lie ready.", slotLabels, nil)
-	guestDesc    = prometheus.NewDesc("berth_guest_seconds_total", "Time of calls in all modules of a slot: computing, blocked in host functions that wait, queued for an instance, starting instances.", append(slotLabels, "state"), nil)
+	guestDesc    = prometheus.NewDesc("berth_guest_seconds_total", "Time of calls in all modules of a slot: computing, blocked in host functions that wait, queued for an instance, starting instances, restoring them to their first state.", append(slotLabels, "state"), nil)
 	memoryDesc   = prometheus.NewDesc("berth_memory_bytes", "Linear memory of all instances.", slotLabels, nil)
 )
 
@@ -155,6 +155,7 @@ func (c *collector) Collect(metrics chan<- prometheus.Metric) {
 		seconds(t.Blocked, "blocked")
 		seconds(t.Queued, "queued")
 		seconds(t.Starting, "starting")
+		seconds(t.Restoring, "restoring")
 		gauge(callsDesc, float64(t.Busy), "running")
 		gauge(callsDesc, float64(t.Waiting), "waiting")
 		gauge(idleDesc, float64(t.Idle))

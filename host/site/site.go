@@ -78,6 +78,7 @@ type Site struct {
 
 	unrouted traffic.Counters // what no deployment was asked for
 	history  *traffic.Recorder[placeKey]
+	tested   sync.Map // hash and health path of what has had its self-test
 }
 
 type placeKey struct {

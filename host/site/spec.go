@@ -73,6 +73,7 @@ type Unit struct {
 	Dialect      string // "http-wasm" or "cgi"
 	Isolation    engine.Isolation
 	Limits       engine.Limits
+	Interpreted  bool              // run it without machine code
 	Health       string            // path asked before the deployment gets traffic; "" for none
 	Config       []byte            // JSON object
 	Files        fs.FS             // the whole package

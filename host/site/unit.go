@@ -35,6 +35,7 @@ type unit struct {
 	grants       egress.Grants
 	dependencies map[string]*unit
 	fields       httpwasm.FieldCache // of its answers
+	interpreted  bool                // instead of compiled
 }
 
 // next passes a request on to what stands behind a filter.
@@ -57,11 +58,16 @@ func (u *unit) load(ctx context.Context, behind time.Duration) error {
 	if u.Code == nil {
 		return nil
 	}
-	module, err := u.site.options.Engine.Load(ctx, u.Code.Hash, u.Code.Open)
+	load := u.site.options.Engine.Load
+	if u.Interpreted {
+		load = u.site.options.Engine.LoadInterpreted
+	}
+	module, err := load(ctx, u.Code.Hash, u.Code.Open)
 	if err != nil {
 		return err
 	}
 	defer module.Release() // the pool holds on to it
+	u.interpreted = module.Interpreted()
 	if err := checkDialect(u.Dialect, module.Shape().Dialect); err != nil {
 		return err
 	}

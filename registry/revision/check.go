@@ -19,12 +19,13 @@ import (
 
 // Limits of what a revision holds.
 const (
-	MaxPath     = 512  // bytes in the path of a mount
-	MaxHost     = 253  // bytes in a host name (RFC 1035)
-	MaxText     = 1024 // bytes in a title or a reason
-	MaxFilters  = 32   // filters of a slot or of the site
-	MaxNodes    = 256  // packages in a lock
-	MaxPackages = 512  // packages that one mount or slot has configuration for
+	MaxPath        = 512  // bytes in the path of a mount
+	MaxHost        = 253  // bytes in a host name (RFC 1035)
+	MaxText        = 1024 // bytes in a title or a reason
+	MaxFilters     = 32   // filters of a slot or of the site
+	MaxInterpreted = 1000 // packages that run without machine code
+	MaxNodes       = 256  // packages in a lock
+	MaxPackages    = 512  // packages that one mount or slot has configuration for
 )
 
 func invalid(format string, args ...any) error {

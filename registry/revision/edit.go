@@ -10,6 +10,7 @@ import (
 
 	"github.com/berth-host/berth/registry/config"
 	"github.com/berth-host/berth/registry/manifest"
+	"github.com/berth-host/berth/registry/name"
 )
 
 // AddMount adds a mount and returns its ID, which is made if m has none.
@@ -264,5 +265,20 @@ func (d *Draft) SetFilters(filters []Unit) error {
 		return fmt.Errorf("site: %w", err)
 	}
 	d.settings.Filters = checked
+	return nil
+}
+
+// SetInterpreted says whether the modules of a package version run without
+// machine code.
+func (d *Draft) SetInterpreted(id name.ID, on bool) error {
+	packages := slices.DeleteFunc(slices.Clone(d.settings.Interpreted), func(p string) bool { return p == id.String() })
+	if on {
+		packages = append(packages, id.String())
+	}
+	if len(packages) > MaxInterpreted {
+		return invalid("%d packages are interpreted, at most %d may be", len(packages), MaxInterpreted)
+	}
+	slices.Sort(packages)
+	d.settings.Interpreted = packages
 	return nil
 }

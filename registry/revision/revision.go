@@ -107,6 +107,10 @@ type Settings struct {
 	Open     bool          `json:"open"`               // to the world
 	Shared   config.Values `json:"shared,omitempty"`   // such as "site.name"
 	Filters  []Unit        `json:"filters,omitempty"`  // before every mount's own
+
+	// Interpreted are packages with versions, sorted, whose modules are to run
+	// without machine code.
+	Interpreted []string `json:"interpreted,omitempty"`
 }
 
 // A Slot is one of the two places of a mount.

@@ -66,6 +66,12 @@ func TestMergeUpstream(t *testing.T) {
 	if _, err := b.Save(t.Context(), pkg, "", who, nil); !errors.Is(err, ErrUnresolved) || !strings.Contains(err.Error(), "both.txt") {
 		t.Errorf("saved with conflicts: %v", err)
 	}
+	if sides, err := b.Sides(t.Context(), pkg, "both.txt"); err != nil || string(sides.Mine) != "a\nMINE\nc\n" || string(sides.Theirs) != "a\nTHEIRS\nc\n" || sides.By != "v3.7.0" || sides.Hash == "" {
+		t.Errorf("the sides are %+v, %v", sides, err)
+	}
+	if _, err := b.Sides(t.Context(), pkg, "notes.txt"); !errors.Is(err, ErrInvalid) {
+		t.Errorf("sides of what has no conflict: %v", err)
+	}
 	b.write(pkg, "both.txt", "a\n<<<<<<< yours\nMINE\n=======\nTHEIRS\n>>>>>>> v3.7.0\nc\nd\n") // not decided yet
 	b.write(pkg, "both.txt", "a\nBOTH\nc\n")
 	for path, take := range map[string]Side{"gone-mine.txt": Theirs, "gone.txt": Theirs, "logo.png": Mine} {

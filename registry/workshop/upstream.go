@@ -219,6 +219,38 @@ func (w *Workshop) Resolve(ctx context.Context, pkg, path string, take Side, who
 	return err
 }
 
+// Sides returns both sides of a conflict, as they were before they were merged:
+// Theirs is that of the new version, By its number, and Hash that of what the
+// draft holds.
+func (w *Workshop) Sides(ctx context.Context, pkg, path string) (*EditConflict, error) {
+	d, _, err := w.draft(ctx, pkg)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(d.Conflicts, func(c Conflict) bool { return c.Path == path })
+	if i < 0 {
+		return nil, invalid("%s has no conflict", path)
+	}
+	files, err := w.tree(ctx, d.Tree)
+	if err != nil {
+		return nil, err
+	}
+	c := d.Conflicts[i]
+	e := &EditConflict{Path: path, By: c.From}
+	if f, ok := files[path]; ok {
+		e.Hash = f.Hash.String()
+	}
+	for h, side := range map[store.Hash]*[]byte{c.Mine: &e.Mine, c.Theirs: &e.Theirs} {
+		if h.IsZero() {
+			continue
+		}
+		if *side, err = w.store.Blob(ctx, h); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return e, nil
+}
+
 // unresolved names the conflicts of a draft.
 func (w *Workshop) unresolved(d *Draft) error {
 	var paths []string

@@ -34,26 +34,32 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// childOf returns the only child of a process, 0 when it has none.
-func childOf(t testing.TB, pid int) int {
-	t.Helper()
-	var all []byte
+// childrenOf returns the children of a process, whose ends it has taken notice
+// of or not.
+func childrenOf(pid int) (children []int) {
 	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	for _, task := range tasks {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", pid, task.Name()))
-		if err == nil { // the thread may have ended
-			all = append(all, b...)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, word := range strings.Fields(string(b)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				children = append(children, child)
+			}
 		}
 	}
-	fields := strings.Fields(string(all))
-	if len(fields) == 0 {
+	return children
+}
+
+// childOf returns a child of a process, 0 when it has none.
+func childOf(t testing.TB, pid int) int {
+	t.Helper()
+	children := childrenOf(pid)
+	if len(children) == 0 {
 		return 0
 	}
-	child, err := strconv.Atoi(fields[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return child
+	return children[0]
 }
 
 // isGone reports whether a process has ended, whether or not its parent has

@@ -2,7 +2,10 @@ package faults
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -13,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/berth-host/berth/failsafe/protocol"
 	"github.com/berth-host/berth/failsafe/record"
@@ -297,6 +302,119 @@ func TestPortTaken(t *testing.T) {
 	r := newRig(t, soon)
 	r.setup.Site = l.Addr().String()
 	r.wantFault("is already used by another program", func() { other.Close() })
+}
+
+// TestConsolePortTaken starts a server whose console has a port that another
+// program uses: there is no page to tell it on.
+func TestConsolePortTaken(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	defer l.Close()
+	r := newRig(t, soon)
+	r.setup.Console = l.Addr().(*net.TCPAddr).Port
+	begin := time.Now()
+	out, err := exec.Command(os.Args[0], asWrapper, r.json()).CombinedOutput()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "berth: hint: stop that program, or choose another port, as ") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if took := time.Since(begin); took > pageTime {
+		t.Errorf("it takes %v", took)
+	}
+}
+
+// TestNewerStore starts a server whose store a later version has written.
+func TestNewerStore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, soon)
+	file := filepath.Join(r.Data, "registry.db")
+	good, err := os.ReadFile(file)
+	must(err)
+	db, err := bbolt.Open(file, 0o600, nil)
+	must(err)
+	must(db.Update(func(tx *bbolt.Tx) error {
+		meta, key := tx.Bucket([]byte("meta")), []byte("format")
+		record := slices.Clone(meta.Get(key))
+		record[len(record)-1]++ // the number of the format
+		sum := crc32.Checksum(slices.Concat(key, record[4:]), crc32.MakeTable(crc32.Castagnoli))
+		binary.BigEndian.PutUint32(record, sum)
+		return meta.Put(key, record)
+	}))
+	must(db.Close())
+	r.wantFault("was written by a newer version of berth", func() { must(os.WriteFile(file, good, 0o600)) })
+}
+
+// TestReadOnlyFromTheBeginning starts a server whose disk takes nothing, not
+// even records.
+func TestReadOnlyFromTheBeginning(t *testing.T) {
+	t.Parallel()
+	disk := tmpfs(t)
+	r := newRigIn(t, disk, soon)
+	must(syscall.Mount("", disk, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+	r.wantFault("is read-only", func() { must(syscall.Mount("", disk, "", syscall.MS_REMOUNT, "size=24m")) })
+}
+
+// TestServiceManager runs under one that wants to be told: sd_notify(3).
+func TestServiceManager(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "notify")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
+	must(err)
+	defer l.Close()
+	told := make(chan string, 1000)
+	go func() {
+		for b := make([]byte, 64<<10); ; {
+			n, err := l.Read(b)
+			if err != nil {
+				close(told)
+				return
+			}
+			told <- string(b[:n])
+		}
+	}()
+	wants := func(what string) {
+		t.Helper()
+		for limit := time.After(pageTime); ; {
+			select {
+			case text := <-told:
+				if strings.Contains(text, what) {
+					return
+				}
+			case <-limit:
+				t.Fatalf("it is not told %q", what)
+			}
+		}
+	}
+	r := newRig(t, soon)
+	r.env = []string{"NOTIFY_SOCKET=" + name, "WATCHDOG_USEC=300000"}
+	r.start()
+	wants("READY=1")
+	wants("WATCHDOG=1")
+	wants("STATUS=mode normal, good")
+	must(r.command.Process.Signal(syscall.SIGTERM))
+	wants("STOPPING=1")
+	r.stopNow()
+}
+
+// TestFirstProcess runs as the first process of a container: it reaps what
+// others leave behind.
+func TestFirstProcess(t *testing.T) {
+	t.Parallel()
+	unshare, err := exec.LookPath("unshare")
+	if err != nil || exec.Command(unshare, "--pid", "--fork", "--mount-proc", "true").Run() != nil {
+		t.Skip("a process space of our own can't be had here, which takes root")
+	}
+	r := newRig(t, soon)
+	r.sabotage(sabotage{Phase: protocol.PhaseListen, Kind: "orphan"})
+	r.prefix = []string{unshare, "--pid", "--fork", "--kill-child", "--mount-proc"}
+	r.start()
+	r.within(pageTime, "the server", r.ready)
+	first := childOf(t, r.command.Process.Pid)
+	r.within(pageTime, "the end of the orphan", func() bool { return len(childrenOf(first)) == 1 })
+	must(syscall.Kill(childOf(t, first), syscall.SIGKILL))
+	r.within(pageTime, "another child", func() bool { return len(r.crashes()) == 1 && r.ready() })
+	r.wantSite()
+	must(syscall.Kill(first, syscall.SIGTERM))
+	r.stopNow()
 }
 
 // wantFault starts a server that can't start, reads why, mends that and leaves

@@ -184,6 +184,8 @@ func (s *saboteur) reach(phase protocol.Phase) {
 		must(spoil(filepath.Join(s.data, "registry.db")))
 	case "password":
 		must(spoil(filepath.Join(s.data, "password.hash")))
+	case "orphan":
+		must(exec.Command("sh", "-c", "setsid sleep 0.5 &").Run())
 	case "leak":
 		// What careless code would do.
 		key := fmt.Sprintf("%x", []byte(s.Start().Key))

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -102,7 +103,9 @@ func populate(ctx context.Context, data string) error {
 type rig struct {
 	*testing.T
 	setup
-	site, console string // URLs
+	site, console string   // URLs
+	prefix        []string // command that runs the wrapper; nil: none
+	env           []string // more of its environment
 
 	command *exec.Cmd
 	stderr  *lockedBuffer
@@ -162,11 +165,13 @@ func (r *rig) start() {
 	if err != nil {
 		r.Fatal(err)
 	}
-	r.command = exec.Command(os.Args[0], asWrapper, string(text))
+	argv := append(slices.Clone(r.prefix), os.Args[0], asWrapper, string(text))
+	r.command = exec.Command(argv[0], argv[1:]...)
+	r.command.Env = append(os.Environ(), r.env...)
 	r.command.Stderr = r.stderr
 	if r.Tracer != nil {
 		// Few threads: a tracer counts for each of them.
-		r.command.Env = append(os.Environ(), "GOMAXPROCS=1")
+		r.command.Env = append(r.command.Env, "GOMAXPROCS=1")
 	}
 	stdout, err := r.command.StdoutPipe()
 	if err == nil {

@@ -1,16 +1,24 @@
 package journeys
 
 import (
+	"archive/zip"
+	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/host/console/client"
 )
@@ -272,4 +280,123 @@ func TestEditByKeyboard(t *testing.T) {
 	j.run(input.InsertText("by keyboard"))
 	j.press(kb.Enter)
 	j.sees("Saved as v3.5.1.")
+}
+
+// TestTools uploads a zip and a file, downloads, brings back what was, and
+// takes over a new version of the original, with a conflict.
+func TestTools(t *testing.T) {
+	j := newJourney(t)
+	j.login()
+	j.furnish()
+	j.api("POST", "/copies", api.CopyRequest{Package: "foobar.example/foobar"}, nil)
+	j.open("/modules/edit?package=local.invalid/foobar")
+	j.kept()
+	var done bool
+	j.eval(`(() => { for (const d of document.querySelectorAll("main details")) d.open = true; return true; })()`, &done)
+	j.audit("tools")
+
+	dir := t.TempDir()
+	j.upload(filepath.Join(dir, "more.zip"), zipped(t, map[string]string{"public/more.html": "<p>more</p>\n", "public/style.css": "body { color: teal }\n"}), "more.html")
+	if got := j.read("public/style.css"); got != "body { color: teal }\n" {
+		t.Errorf("the zip left %q", got)
+	}
+	j.upload(filepath.Join(dir, "logo.png"), "\x89PNG\x00", "logo.png")
+	j.open("/modules/edit?package=local.invalid/foobar&path=logo.png")
+	j.sees("This file is no text that could be edited here.")
+	j.audit("binary")
+
+	var answers []string
+	j.eval(`Promise.all([...document.querySelectorAll("a[href^='/api/v1/copies/']")].map((a) => fetch(a.href).then((r) => r.status + " " + r.headers.get("Content-Disposition"))))`, &answers)
+	if got := strings.Join(answers, ", "); !strings.Contains(got, "200 attachment; filename=foobar-draft.zip") || !strings.Contains(got, "200 attachment; filename=foobar.bundle") || !strings.Contains(got, "200 attachment; filename=logo.png") {
+		t.Errorf("downloads: %s", got)
+	}
+
+	// Before the upload, and back again.
+	j.click("Bring back")
+	j.eval(`(() => { document.getElementById("back-to").value = "draft"; return true; })()`, &done)
+	j.click("Bring it back")
+	j.sees("The draft is brought back.")
+
+	// A new version of the original changes what was changed here too.
+	j.open("/modules/edit?package=local.invalid/foobar&path=public/style.css")
+	j.kept()
+	j.writeAtEnd("\n/* mine */\n")
+	j.kept()
+	j.installNewer()
+	j.open("/modules/edit?package=local.invalid/foobar&path=public/style.css")
+	j.click("Bring in v3.6.0")
+	j.sees("1 conflict to decide")
+	j.kept()
+	j.audit("upstream-conflict")
+	j.click("Side by side")
+	j.sees("Two versions of this file")
+	j.audit("upstream-aside")
+	j.click("Take the left side")
+	j.kept()
+	j.wait(`!document.getElementById("edit-state").innerText.includes("conflict")`, "the conflict is still there")
+	if got := j.read("public/style.css"); got != "body { color: green }\n" {
+		t.Errorf("decided for %q", got)
+	}
+}
+
+// upload puts a file into the draft as its owner does, and waits for the tree
+// to show a name.
+func (j *journey) upload(file, content, shown string) {
+	j.Helper()
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		j.Fatal(err)
+	}
+	j.open("/modules/edit?package=local.invalid/foobar")
+	j.kept()
+	j.click("Upload")
+	j.run(chromedp.SetUploadFiles("#upload-files", []string{file}, chromedp.ByQuery))
+	j.submit("#upload")
+	j.wait(`document.getElementById("edit-tree")?.innerText.includes(`+quote(shown)+`)`, "the tree does not show "+shown)
+}
+
+// installNewer installs a version 3.6 of Foobar with another style.
+func (j *journey) installNewer() {
+	j.Helper()
+	c := client.New(j.access)
+	prefix := "foobar.example/foobar/v3@v3.6.0/"
+	files := map[string]string{}
+	for _, name := range []string{"berth.toml", "foobar.wasm", "main.go"} {
+		b, err := os.ReadFile("../../../modules/foobar/" + name)
+		if err != nil {
+			j.Fatal(err)
+		}
+		files[prefix+name] = strings.Replace(string(b), `"v3.5.0"`, `"v3.6.0"`, 1)
+	}
+	files[prefix+"public/style.css"] = "body { color: green }\n"
+	resp, err := c.Do(j.Context(), "POST", "/packages/upload", url.Values{"name": {"foobar.zip"}}, strings.NewReader(zipped(j.T, files)))
+	if err != nil {
+		j.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var job console.Job
+	if err := json.NewDecoder(resp.Body).Decode(&job); err != nil {
+		j.Fatal(err)
+	}
+	if job, err = c.Follow(j.Context(), job, func(console.Job) {}); err != nil || job.Error != nil {
+		j.Fatalf("install: %v %v", err, job.Error)
+	}
+}
+
+func zipped(t *testing.T, files map[string]string) string {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		w, err := z.Create(name)
+		if err == nil {
+			_, err = w.Write([]byte(files[name]))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }

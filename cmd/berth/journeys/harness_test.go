@@ -41,6 +41,9 @@ func TestMain(m *testing.M) {
 	}
 	status := m.Run()
 	closeBrowser()
+	if programDir != "" {
+		_ = os.RemoveAll(programDir) // a temporary folder
+	}
 	os.Exit(status)
 }
 

@@ -4,9 +4,14 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"github.com/berth-host/berth/host/console/client"
 )
 
 // visitors asks for pages of the site, as visitors would.
@@ -90,4 +95,74 @@ func TestLogs(t *testing.T) {
 	j.open("/logs")
 	j.sees("Live")
 	j.audit("logs")
+}
+
+// TestSystem opens the site, names it, checks what is stored, and restores a
+// backup as far as the next start.
+func TestSystem(t *testing.T) {
+	j := newJourney(t)
+	j.login()
+	j.furnish()
+	j.open("/system")
+	j.click("Open the site")
+	j.sees("The site is open.")
+	j.audit("system")
+
+	j.click("Domain and certificates")
+	j.fill("#host", "https://Site.Example/")
+	j.fill("#console", "site.example")
+	j.submit("form[action='/system/domain/names']")
+	j.sees("the console needs one of its own")
+	j.audit("domain-refused")
+	j.fill("#console", "console.site.example")
+	j.submit("form[action='/system/domain/names']")
+	j.sees("The names are set.")
+	j.sees("beta.site.example")
+	j.audit("domain")
+	j.click("Bring a certificate")
+	j.fill("#certificate", "this is none")
+	j.fill("#key", "nor this")
+	j.submit("main form")
+	j.sees("failed to find any PEM data")
+	j.audit("own-certificate")
+
+	j.open("/system/backups")
+	j.click("Check now")
+	j.sees("Everything was as it was written")
+	j.click("Choose a backup")
+	j.audit("restore")
+	backup := filepath.Join(t.TempDir(), "backup.tar")
+	resp, err := client.New(j.access).Do(t.Context(), "GET", "/backup", nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err == nil {
+		err = os.WriteFile(backup, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.run(chromedp.SetUploadFiles("#file", []string{backup}, chromedp.ByQuery))
+	j.click("Send and check it")
+	j.sees("done")
+	j.open("/system/backups")
+	j.sees("A backup is laid ready")
+	j.audit("backups")
+	j.click("Leave everything as it is")
+	j.sees("Everything stays as it is.")
+
+	j.click("Updates")
+	j.audit("updates")
+	j.click("Keep the policy of /news")
+	j.sees("It is kept.")
+	j.click("About")
+	j.sees("Apache-2.0")
+	j.audit("about")
+	j.phone()
+	for _, path := range []string{"/system", "/system/domain", "/system/backups", "/system/updates", "/system/about"} {
+		j.open(path)
+		j.audit(path[1:])
+	}
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/berth-host/berth/registry/store"
@@ -101,7 +103,7 @@ func (d *Data) backup(ctx context.Context) error {
 // returns its size. There must be none with its name.
 func WriteFile(path string, write func(io.Writer) error) (n int64, err error) {
 	if _, err := os.Lstat(path); err == nil {
-		return 0, fmt.Errorf("%s: %w", path, os.ErrExist)
+		return 0, &fs.PathError{Op: "open", Path: path, Err: syscall.EEXIST}
 	}
 	partial := path + ".partial"
 	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)

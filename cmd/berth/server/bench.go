@@ -134,14 +134,16 @@ func (s *Server) bench(ctx context.Context, m api.Mount, slot site.Slot, plan lo
 		p := api.BenchPackage{
 			Package: u.Package, Calls: float64(u.Calls-was.Calls) / requests, Created: float64(u.Created-was.Created) / requests,
 			Guest: per(u.Computing - was.Computing), Blocked: per(u.Blocked - was.Blocked), Waiting: per(u.Queued - was.Queued), Starting: per(u.Starting - was.Starting),
+			Restoring: per(u.Restoring - was.Restoring),
 		}
 		b.Packages = append(b.Packages, p)
 		b.Spent.Guest += p.Guest
 		b.Spent.Waiting += p.Waiting
 		b.Spent.Starting += p.Starting
+		b.Spent.Restoring += p.Restoring
 	}
 	whole := per(after.Took - before.Took)
-	b.Spent.Host = max(0, whole-b.Spent.Guest-b.Spent.Waiting-b.Spent.Starting)
+	b.Spent.Host = max(0, whole-b.Spent.Guest-b.Spent.Waiting-b.Spent.Starting-b.Spent.Restoring)
 	b.Spent.Network = max(0, b.Latency.Mean-whole)
 	return b, nil
 }

@@ -34,6 +34,7 @@ func (s *Server) copyRoutes() []console.Route {
 		console.Upload("PUT", "/copies/file", console.ScopeDeploy, "Write a file of a draft, based on what is there", s.writeFile).Unaudited(),
 		console.Action("DELETE", "/copies/file", console.ScopeDeploy, "Delete a file of a draft", s.deleteFile),
 		console.Action("POST", "/copies/rename", console.ScopeDeploy, "Move a file or folder of a draft", s.renameFile),
+		console.Action("GET", "/copies/conflict", console.ScopeRead, "Both sides of a conflict with a new version of the original", s.showConflict),
 		console.Action("POST", "/copies/resolve", console.ScopeDeploy, "Decide a conflict by taking one side", s.resolveConflict),
 		console.Action("POST", "/copies/merge", console.ScopeDeploy, "Bring another version of the original into a draft", s.mergeUpstream),
 		console.Action("POST", "/copies/discard", console.ScopeDeploy, "Bring a draft back to a version, or to what it was", s.discardDraft),
@@ -64,12 +65,16 @@ func (s *Server) makeCopy(ctx context.Context, in api.CopyRequest) (api.Copy, er
 
 func (s *Server) listCopies(ctx context.Context, _ console.Nothing) ([]api.Copy, error) {
 	copies, err := s.workshop.Copies(ctx)
+	if err != nil || len(copies) == 0 {
+		return []api.Copy{}, err
+	}
+	all, err := s.standings(ctx)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]api.Copy, len(copies))
 	for i := range copies {
-		if list[i], err = s.describeCopy(ctx, &copies[i]); err != nil {
+		if list[i], err = s.describeCopy(ctx, &copies[i], all); err != nil {
 			return nil, err
 		}
 	}
@@ -81,10 +86,14 @@ func (s *Server) getCopy(ctx context.Context, in api.CopyRef) (api.Copy, error) 
 	if err != nil {
 		return api.Copy{}, err
 	}
-	return s.describeCopy(ctx, c)
+	all, err := s.standings(ctx)
+	if err != nil {
+		return api.Copy{}, err
+	}
+	return s.describeCopy(ctx, c, all)
 }
 
-func (s *Server) describeCopy(ctx context.Context, c *workshop.Copy) (api.Copy, error) {
+func (s *Server) describeCopy(ctx context.Context, c *workshop.Copy, all []standing) (api.Copy, error) {
 	d, err := s.workshop.Draft(ctx, c.Package)
 	if err != nil {
 		return api.Copy{}, err
@@ -120,8 +129,8 @@ func (s *Server) describeCopy(ctx context.Context, c *workshop.Copy) (api.Copy, 
 			out.Newer = append(out.Newer, rec.ID.Version)
 		}
 	}
-	out.Places, err = s.copyPlaces(ctx, c.Package, c.DataOf)
-	return out, err
+	out.Places = placesOf(all, c)
+	return out, nil
 }
 
 func (s *Server) copyVersions(ctx context.Context, in api.CopyRef) ([]api.CopyVersion, error) {
@@ -133,13 +142,13 @@ func (s *Server) copyVersions(ctx context.Context, in api.CopyRef) ([]api.CopyVe
 	if err != nil {
 		return nil, err
 	}
-	places, err := s.copyPlaces(ctx, c.Package, c.DataOf)
+	all, err := s.standings(ctx)
 	if err != nil {
 		return nil, err
 	}
 	list := []api.CopyVersion{}
 	for _, v := range slices.Backward(saved) {
-		described, err := s.describeVersion(ctx, c.Package, v, places)
+		described, err := s.describeVersion(ctx, c.Package, v, placesOf(all, c))
 		if err != nil {
 			return nil, err
 		}
@@ -318,22 +327,35 @@ func describeFileDiff(d workshop.FileDiff) api.FileDiff {
 	return out
 }
 
+func (s *Server) showConflict(ctx context.Context, in api.FileRef) (api.EditConflict, error) {
+	e, err := s.workshop.Sides(ctx, in.Package, in.Path)
+	if err != nil {
+		return api.EditConflict{}, err
+	}
+	return describeConflict(e), nil
+}
+
+// describeConflict shows what of a conflict is text.
+func describeConflict(e *workshop.EditConflict) api.EditConflict {
+	text := func(b []byte) *string {
+		if b == nil || !textdiff.IsText(b) {
+			return nil
+		}
+		t := string(b)
+		return &t
+	}
+	out := api.EditConflict{Path: e.Path, Hash: e.Hash, By: e.By, Base: text(e.Base), Mine: text(e.Mine), Theirs: text(e.Theirs), Clean: e.Clean}
+	if out.Mine != nil && out.Theirs != nil && e.Merged != "" {
+		out.Merged = &e.Merged
+	}
+	return out
+}
+
 // explainDraft explains errors about drafts; nil for others.
 func explainDraft(err error) *console.Error {
 	if e := (*workshop.EditConflict)(nil); errors.As(err, &e) {
-		text := func(b []byte) *string {
-			if b == nil || !textdiff.IsText(b) {
-				return nil
-			}
-			t := string(b)
-			return &t
-		}
-		out := api.EditConflict{Path: e.Path, Hash: e.Hash, By: e.By, Base: text(e.Base), Mine: text(e.Mine), Theirs: text(e.Theirs), Clean: e.Clean}
-		if out.Mine != nil && out.Theirs != nil {
-			out.Merged = &e.Merged
-		}
 		return withDetails(&console.Error{Status: http.StatusConflict, Code: "edit_conflict", Message: e.Error(),
-			Hint: "nothing was changed, and nothing is lost: look at what is there now, and bring both together"}, out)
+			Hint: "nothing was changed, and nothing is lost: look at what is there now, and bring both together"}, describeConflict(e))
 	}
 	if e := (*workshop.UnfitError)(nil); errors.As(err, &e) {
 		var out api.FileProblems

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -130,5 +131,25 @@ func TestDraftSurvives(t *testing.T) {
 	defer resp.Body.Close()
 	if got := resp.Header.Get("Content-Disposition"); got != "attachment; filename=new.txt" {
 		t.Errorf("a browser would show it: %q", got)
+	}
+}
+
+// TestAutosavesAreCollected asks that what a long day of typing leaves behind
+// does not stay for ever.
+func TestAutosavesAreCollected(t *testing.T) {
+	f := newFixture(t)
+	f.publish("marker.example/site", "v1.0.0", 1, "")
+	f.install(f.url("marker.example/site"))
+	var c api.Copy
+	f.call("POST", "/copies", api.CopyRequest{Package: "marker.example/site"}, &c)
+	before := f.blobs()
+	base := ""
+	for i := range collectAfter {
+		base = f.put(c.Package, "notes.txt", base, strconv.Itoa(i)).Hash
+	}
+	// Each write makes two: the content and the list of files. The newest 200
+	// contents are kept.
+	if more := f.blobs() - before; more > 200+10 {
+		t.Errorf("%d blobs more after %d writes", more, collectAfter)
 	}
 }

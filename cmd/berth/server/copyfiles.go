@@ -78,6 +78,7 @@ func (s *Server) manifestOf(ctx context.Context, ref workshop.Ref) *manifest.Man
 
 // kinds tells what files of a package are for.
 type kinds struct {
+	unable           string // why the package cannot run; "" when it can
 	modules, sources map[string]bool
 	assets           map[string]string // folder → site path
 }
@@ -88,10 +89,13 @@ func newKinds(m *manifest.Manifest) kinds {
 		return k
 	}
 	for _, h := range []*manifest.Handler{m.Handler, m.Filter} {
-		if h != nil && h.Module != "" {
-			k.modules[h.Module] = true
+		if h == nil {
+			continue
 		}
-		if h != nil && h.Source != "" {
+		k.unable = cmp.Or(k.unable, cannotRun(h))
+		if h.Module != "" {
+			k.modules[h.Module] = true
+		} else {
 			k.sources[h.Source] = true
 		}
 	}
@@ -125,8 +129,8 @@ func (k kinds) of(p string) (kind, url string) {
 
 // note says what an owner who edits a package has to know.
 func (k kinds) note(files []api.File) string {
-	if len(k.sources) > 0 {
-		return "This package runs source files by an engine, which this version of berth does not have yet: you can edit and save them, but not mount them."
+	if k.unable != "" {
+		return "You can edit this package and save versions of it, but not mount it: " + k.unable + "."
 	}
 	built := slices.ContainsFunc(files, func(f api.File) bool { return f.Kind == "built" })
 	if built {
@@ -148,6 +152,10 @@ func (s *Server) readFile(w http.ResponseWriter, r *http.Request, in api.FileRef
 	})
 }
 
+// collectAfter is after how many writes what they replaced is looked through,
+// and deleted where no draft keeps it: an editor writes every second.
+const collectAfter = 256
+
 func (s *Server) writeFile(w http.ResponseWriter, r *http.Request, in api.FileChange) (api.File, error) {
 	body, err := readBody(w, r, archive.MaxFile)
 	if err != nil {
@@ -157,6 +165,9 @@ func (s *Server) writeFile(w http.ResponseWriter, r *http.Request, in api.FileCh
 	f, err := s.workshop.Write(ctx, in.Package, in.Path, in.Base, body, console.Caller(ctx))
 	if err != nil {
 		return api.File{}, err
+	}
+	if s.writes.Add(1)%collectAfter == 0 {
+		s.collect(ctx)
 	}
 	return s.describeFile(ctx, in.Package, in.Path, f), nil
 }

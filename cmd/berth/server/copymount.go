@@ -15,6 +15,7 @@ import (
 	"github.com/berth-host/berth/registry/name"
 	"github.com/berth-host/berth/registry/resolve"
 	"github.com/berth-host/berth/registry/revision"
+	"github.com/berth-host/berth/registry/workshop"
 )
 
 // dataNameOf names the package whose data an installed version uses: its own, or
@@ -27,14 +28,20 @@ func (s *Server) dataNameOf(ctx context.Context, id name.ID) (string, error) {
 	return pkg.dataOf, nil
 }
 
-// copyPlaces lists the slots in which a copy stands, or a package that uses the
-// same data: its original, or another copy of that.
-func (s *Server) copyPlaces(ctx context.Context, pkg, dataOf string) ([]api.CopyPlace, error) {
-	places := []api.CopyPlace{}
+// A standing is what stands in a slot.
+type standing struct {
+	place  api.CopyPlace
+	pkg    string
+	dataOf string // "" when its package cannot be opened: that is no place to try anything
+}
+
+// standings lists what stands in the slots of the site, by path.
+func (s *Server) standings(ctx context.Context) ([]standing, error) {
 	head, err := s.chain.Head(ctx)
 	if err != nil {
 		return nil, err
 	}
+	var list []standing
 	for m, err := range s.chain.Mounts(ctx, head) {
 		if err != nil {
 			return nil, err
@@ -45,18 +52,30 @@ func (s *Server) copyPlaces(ctx context.Context, pkg, dataOf string) ([]api.Copy
 				continue
 			}
 			root := d.Lock.Root
-			if root.Package != pkg {
-				if of, err := s.dataNameOf(ctx, root); err != nil || of != dataOf {
-					continue // a mount that can't be built is not a place to try anything
-				}
+			dataOf, err := s.dataNameOf(ctx, root)
+			if err != nil {
+				dataOf = ""
 			}
-			places = append(places, api.CopyPlace{Mount: m.ID, Route: m.Route(), Slot: string(slot), Package: root.String(), Copy: root.Package == pkg})
+			list = append(list, standing{api.CopyPlace{Mount: m.ID, Route: m.Route(), Slot: string(slot), Package: root.String()}, root.Package, dataOf})
 		}
 	}
-	slices.SortFunc(places, func(a, b api.CopyPlace) int {
-		return strings.Compare(a.Route+" "+a.Mount+" "+a.Slot, b.Route+" "+b.Mount+" "+b.Slot)
+	slices.SortFunc(list, func(a, b standing) int {
+		return strings.Compare(a.place.Route+" "+a.place.Mount+" "+a.place.Slot, b.place.Route+" "+b.place.Mount+" "+b.place.Slot)
 	})
-	return places, nil
+	return list, nil
+}
+
+// placesOf picks the slots in which a copy stands, or a package that uses the
+// same data: its original, or another copy of that.
+func placesOf(all []standing, c *workshop.Copy) []api.CopyPlace {
+	places := []api.CopyPlace{}
+	for _, s := range all {
+		if s.pkg == c.Package || s.dataOf == c.DataOf {
+			s.place.Copy = s.pkg == c.Package
+			places = append(places, s.place)
+		}
+	}
+	return places
 }
 
 // tryCopy puts a version of a copy into the beta slot where its original stands.
@@ -67,11 +86,11 @@ func (s *Server) tryCopy(ctx context.Context, in api.TryRequest) (api.Mount, err
 	}
 	mount := in.Mount
 	if mount == "" {
-		places, err := s.copyPlaces(ctx, c.Package, c.DataOf)
+		all, err := s.standings(ctx)
 		if err != nil {
 			return api.Mount{}, err
 		}
-		if mount, err = onlyMount(c.DataOf, places); err != nil {
+		if mount, err = onlyMount(c.DataOf, placesOf(all, c)); err != nil {
 			return api.Mount{}, err
 		}
 	}

@@ -23,6 +23,8 @@ func (s *Server) debugging() bool { return s.start.Mode == protocol.Debug }
 func (s *Server) debugRoutes() []console.Route {
 	return []console.Route{
 		console.Action("PATCH", "/system/debug", console.ScopeAdmin, "In debug mode: answer visitors one at a time, or together again", s.changeDebug),
+		console.Action("GET", "/system/traces", console.ScopeAdmin, "In debug mode: the newest requests whose modules asked something of the server", s.listTraces),
+		console.Action("GET", "/system/traces/{request}", console.ScopeAdmin, "In debug mode: each host call of one request", s.getTrace),
 		console.Stream("GET", "/system/profiles/{profile}", console.ScopeAdmin, "In debug mode: a profile of the server, for go tool pprof", "application/octet-stream", s.profile),
 	}
 }

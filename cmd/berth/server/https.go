@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/berth-host/berth/failsafe/protocol"
 	"github.com/berth-host/berth/host/certs"
 	"github.com/berth-host/berth/host/listen"
 	"github.com/berth-host/berth/registry/revision"
@@ -89,11 +90,16 @@ func (s *Server) openCertificates() error {
 	}
 	s.https.server = newHTTPServer(s.https.encrypted(s.singly(s.site), s.console), s.log)
 	s.https.server.TLSConfig = s.https.certs.TLS()
+	inherited := s.wrapper.Listener(protocol.HTTPS)
 	s.https.listen = func() (net.Listener, error) {
-		l, err := net.Listen("tcp", s.startup.HTTPS)
-		if err != nil {
-			return nil, err
+		l := inherited
+		if inherited = nil; l == nil {
+			var err error
+			if l, err = net.Listen("tcp", s.startup.HTTPS); err != nil {
+				return nil, err
+			}
 		}
+		s.wrapper.WantHTTPS(true)
 		return listen.Wrap(l), nil
 	}
 	head, err := s.chain.Head(s.stopping)
@@ -101,6 +107,11 @@ func (s *Server) openCertificates() error {
 		return err
 	}
 	s.certify(head.Settings)
+	if inherited != nil { // of an earlier start, which had certificates
+		_ = inherited.Close()
+		inherited = nil
+		s.wrapper.WantHTTPS(false)
+	}
 	return nil
 }
 
@@ -195,6 +206,13 @@ func (s *Server) publicURL() string {
 		host = net.JoinHostPort(host, fmt.Sprint(port))
 	}
 	return "https://" + host
+}
+
+// listening returns the listener, nil while there is none.
+func (h *https) listening() net.Listener {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.listener
 }
 
 func (h *https) close() {

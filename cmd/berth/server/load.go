@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/berth-host/berth/failsafe/protocol"
 	"github.com/berth-host/berth/host/site"
@@ -86,15 +85,15 @@ func (s *Server) builtMount(ctx context.Context, t *translator, m *revision.Moun
 	return built
 }
 
-// suspect names what a mount runs, for the records.
+// suspect names what a mount runs, for the records: one package, which can be
+// left out.
 func suspect(m *revision.Mount) string {
-	var names []string
 	for _, slot := range slots {
 		if d := m.In(slot); d != nil {
-			names = append(names, d.Lock.Root.String())
+			return d.Lock.Root.String()
 		}
 	}
-	return strings.Join(names, ", ")
+	return ""
 }
 
 var slots = []revision.Slot{revision.Production, revision.Beta}

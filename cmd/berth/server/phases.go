@@ -22,6 +22,7 @@ type Wrapper interface {
 	Beat()
 	Good()
 	Degraded(modules ...string)
+	WantHTTPS(bool)
 }
 
 // begin says what the start does next. It is also where a start ends that was
@@ -62,7 +63,7 @@ const (
 // that is shut down drops what it has not begun to answer.
 func (s *Server) awaitArriving() {
 	arriving := func() (n int64) {
-		for _, l := range []net.Listener{s.siteListener, s.consoleListener} {
+		for _, l := range []net.Listener{s.siteListener, s.https.listening(), s.consoleListener} {
 			if counting, ok := l.(*listen.Listener); ok {
 				_ = counting.Close() // once more at the end, where it counts
 				n += counting.Arriving()

@@ -22,12 +22,13 @@ type running struct {
 	leftOut  leftOut
 	pinned   *revision.Revision // what is served instead of the head; nil: the head. Guarded by changing
 	restart  chan *Restart      // gets one, when the owner asks for it
+	traces   *traces            // in debug mode only
 	oneByOne *atomic.Bool       // visitors wait for each other; in debug mode only
 }
 
 func newRunning(opts Options) running {
 	r := running{
-		wrapper: opts.Wrapper, began: time.Now(), now: opts.Now, notices: &notices{}, oneByOne: &atomic.Bool{},
+		wrapper: opts.Wrapper, began: time.Now(), now: opts.Now, notices: &notices{}, traces: &traces{}, oneByOne: &atomic.Bool{},
 		proof: &proof{changed: make(chan struct{}, 1)}, restart: make(chan *Restart, 1),
 	}
 	if r.now == nil {

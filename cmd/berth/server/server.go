@@ -77,6 +77,7 @@ type Server struct {
 	registry *registry.Registry
 	packages *packages
 	workshop *workshop.Workshop
+	writes   atomic.Int64 // of files of drafts
 	plans    plans
 	chain    *revision.Chain
 	site     *site.Site
@@ -117,6 +118,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	s = &Server{startup: startup, lines: &logs.Log{}, run: strconv.FormatInt(time.Now().UnixNano(), 36), running: newRunning(opts), authorityRoots: opts.AuthorityRoots}
 	s.log = slog.New(logs.Handler(opts.Log.Handler(), s.lines))
 	s.stopping, s.stop = context.WithCancel(context.Background())
+	memory := planMemory(s.log)
 	heapFloor()
 	defer func() {
 		if err != nil {
@@ -146,9 +148,13 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.openKeys(isNew); err != nil {
 		return s, err
 	}
+	dialects := []*abi.Dialect{httpwasm.Dialect, berth.Dialect}
+	if s.debugging() {
+		dialects = s.traces.traced(dialects)
+	}
 	s.engine, err = engine.New(ctx, engine.Options{
-		CacheDir: filepath.Join(startup.Data, "cache"), Compiler: opts.Compiler,
-		Dialects: []*abi.Dialect{httpwasm.Dialect, berth.Dialect}, Log: s.log,
+		CacheDir: filepath.Join(startup.Data, "cache"), Compiler: opts.Compiler, Dialects: dialects, Log: s.log,
+		GuestMemory: memory.guests, CodeMemory: memory.code,
 	})
 	if err != nil {
 		return s, err
@@ -296,6 +302,7 @@ func (s *Server) routes() []console.Route {
 		s.backupRoutes(),
 		s.certificateRoutes(),
 		s.filterRoutes(),
+		s.interpreterRoutes(),
 		s.aboutRoutes(),
 		s.passkeyRoutes(),
 		s.overviewRoutes(),

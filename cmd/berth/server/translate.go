@@ -148,7 +148,7 @@ func (g *graph) build(ctx context.Context, id name.ID, namespace string, r role)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", id, err)
 	}
-	parts := []string{id.String(), node.H1, namespace, string(unit.Config), spacesOf(unit), fmt.Sprint(unit.Fetch, unit.Limits, r)}
+	parts := []string{id.String(), node.H1, namespace, string(unit.Config), spacesOf(unit), fmt.Sprint(unit.Fetch, unit.Limits, unit.Interpreted, r)}
 	for _, alias := range sortedKeys(node.Edges) {
 		edge := node.Edges[alias]
 		child, err := g.server.edgeData(ctx, id, alias, edge)
@@ -201,7 +201,7 @@ func (g *graph) single(ctx context.Context, id name.ID, namespace string, r role
 	if err != nil {
 		return nil, err
 	}
-	unit := &site.Unit{Package: id.Package, Version: id.Version, Files: pkg.files}
+	unit := &site.Unit{Package: id.Package, Version: id.Version, Files: pkg.files, Interpreted: slices.Contains(g.site.Interpreted, id.String())}
 	if unit.Config, err = g.config(pkg); err != nil {
 		return nil, err
 	}
@@ -255,9 +255,17 @@ func (g *graph) data(ctx context.Context, namespace string, pkg *openPackage, un
 	return siteData{view, spaces}, nil
 }
 
-func (g *graph) code(unit *site.Unit, pkg *openPackage, h *manifest.Handler) error {
+// cannotRun says why a handler cannot run here, "" when it can.
+func cannotRun(h *manifest.Handler) string {
 	if h.Engine != "" {
-		return fmt.Errorf("%w: it runs source by an engine, which this version of berth cannot do yet", errUnfit)
+		return "it runs source by an engine, which this version of berth cannot do yet"
+	}
+	return ""
+}
+
+func (g *graph) code(unit *site.Unit, pkg *openPackage, h *manifest.Handler) error {
+	if why := cannotRun(h); why != "" {
+		return fmt.Errorf("%w: %s", errUnfit, why)
 	}
 	module, ok := pkg.modules[h.Module]
 	if !ok {

@@ -25,6 +25,7 @@ func serveFailsafe(ctx context.Context, c Config, child *protocol.Child, owner *
 		Helper: func(ctx context.Context, args ...string) *exec.Cmd {
 			return exec.CommandContext(ctx, executable(), append([]string{helper.Verb, "--data=" + c.Data}, args...)...)
 		},
+		HTTPS: child.Listener(protocol.HTTPS), DropHTTPS: func() { child.WantHTTPS(false) },
 		Terminal: c.Stderr, Log: slog.New(slog.NewTextHandler(c.Stderr, nil)),
 	}
 	if config.Startup == "" {

@@ -58,7 +58,7 @@ func Wrap(ctx context.Context, c Config, w wrapper.Config, ready func(wrapper.Ad
 		if err != nil {
 			err = &startupError{err}
 		}
-		return wrapper.Addresses{Console: s.Console, Site: s.Site}, errors.Join(err, passwordErr)
+		return wrapper.Addresses{Console: s.Console, Site: s.Site, HTTPS: s.HTTPS}, errors.Join(err, passwordErr)
 	}
 	return wrapper.Run(ctx, w)
 }

@@ -50,20 +50,22 @@ type BenchBucket struct {
 
 // BenchSpent is where the mean latency went. The parts add up to it.
 type BenchSpent struct {
-	Guest    float64 `json:"guest"`    // in modules, those of dependencies included
-	Waiting  float64 `json:"waiting"`  // for an instance to come free
-	Starting float64 `json:"starting"` // to make instances
-	Host     float64 `json:"host"`     // in the server's own work for the request
-	Network  float64 `json:"network"`  // on the way, in net/http, and until a processor was free
+	Guest     float64 `json:"guest"`     // in modules, those of dependencies included
+	Waiting   float64 `json:"waiting"`   // for an instance to come free
+	Starting  float64 `json:"starting"`  // to make instances
+	Restoring float64 `json:"restoring"` // to set instances back to their first state
+	Host      float64 `json:"host"`      // in the server's own work for the request
+	Network   float64 `json:"network"`   // on the way, in net/http, and until a processor was free
 }
 
 // BenchPackage is what one package did for each request of the load.
 type BenchPackage struct {
-	Package  string  `json:"package"`
-	Calls    float64 `json:"calls"`
-	Guest    float64 `json:"guest"`   // computing
-	Blocked  float64 `json:"blocked"` // in host functions that wait: bodies, data, the network, and calls of dependencies with all that these do
-	Waiting  float64 `json:"waiting"`
-	Starting float64 `json:"starting"`
-	Created  float64 `json:"created"` // instances
+	Package   string  `json:"package"`
+	Calls     float64 `json:"calls"`
+	Guest     float64 `json:"guest"`   // computing
+	Blocked   float64 `json:"blocked"` // in host functions that wait: bodies, data, the network, and calls of dependencies with all that these do
+	Waiting   float64 `json:"waiting"`
+	Starting  float64 `json:"starting"`
+	Restoring float64 `json:"restoring"`
+	Created   float64 `json:"created"` // instances
 }

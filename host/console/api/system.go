@@ -69,3 +69,25 @@ type Crash struct {
 type CrashRequest struct {
 	ID int `path:"id"`
 }
+
+// A Trace is what modules asked of the server for one request, in debug mode.
+type Trace struct {
+	Request string       `json:"request"` // its ID, as pages of errors and logs show it
+	Time    time.Time    `json:"time"`
+	Calls   int          `json:"calls"`
+	List    []TracedCall `json:"list"` // the first 1000; empty in a list of traces
+}
+
+// A TracedCall is one call of a host function.
+type TracedCall struct {
+	Package      string  `json:"package"`  // with version
+	Function     string  `json:"function"` // module.name
+	After        float64 `json:"after"`    // microseconds since the first call for the request
+	Microseconds float64 `json:"microseconds"`
+	Error        string  `json:"error,omitempty"`
+}
+
+// TraceRequest asks for one trace.
+type TraceRequest struct {
+	Request string `path:"request"`
+}

@@ -42,13 +42,13 @@ func (r *request) loginPage() error {
 	if !r.handler.opts.Owner.Claimed() {
 		return r.redirect("/claim", "")
 	}
-	return r.show(layout{Title: "Log in", Template: "login", Bare: true, Data: passwordForm{Next: localPath(r.FormValue("next"))}})
+	return r.show(layout{Title: "Log in", Template: "login", Bare: true, Scripts: []string{"passkeys.js"}, Data: passwordForm{Next: localPath(r.FormValue("next"))}})
 }
 
 func (r *request) login() error {
 	next := localPath(r.PostFormValue("next"))
 	if e := r.verify("Log in"); e != nil {
-		return r.answer(e.Status, layout{Title: "Log in", Template: "login", Bare: true, Data: passwordForm{Next: next, Error: e}})
+		return r.answer(e.Status, layout{Title: "Log in", Template: "login", Bare: true, Scripts: []string{"passkeys.js"}, Data: passwordForm{Next: next, Error: e}})
 	}
 	if _, err := r.handler.opts.Sessions.Begin(r.w, r.Request, owner); err != nil {
 		return err
@@ -163,6 +163,9 @@ func (r *request) jobPage() error {
 	if err != nil {
 		return err
 	}
+	if plan := planOf(job); plan != "" && r.get("/plans/"+url.PathEscape(plan), nil) == nil {
+		return r.redirect(planHref(plan), "") // the job was but the way there
+	}
 	return r.show(layout{Title: capital(job.Kind) + " " + job.Subject, Template: "job-page", Data: job})
 }
 
@@ -178,6 +181,9 @@ func (r *request) jobNext() error {
 	job, err := r.job()
 	if err != nil {
 		return err
+	}
+	if plan := planOf(job); plan != "" {
+		r.w.Header().Set("HX-Redirect", planHref(plan))
 	}
 	return r.part("job-next", job)
 }

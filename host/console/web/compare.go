@@ -14,7 +14,7 @@ import (
 // comparePages compare versions of packages, and list those of a copy.
 var comparePages = []page{
 	{method: "GET", path: "/modules/compare", scope: console.ScopeRead, serve: (*request).comparePage},
-	{method: "GET", path: "/modules/versions", scope: console.ScopeRead, serve: (*request).versionsPage},
+	{method: "GET", path: "/modules/versions", scope: console.ScopeRead, serve: ofCopy((*request).versionsPage)},
 }
 
 // compareHref is where two versions, or a draft, are compared.

@@ -21,9 +21,9 @@ var editPages = []page{
 	{method: "GET", path: "/modules/copies", scope: console.ScopeRead, serve: (*request).copiesPage},
 	{method: "POST", path: "/modules/copy", scope: console.ScopeDeploy, serve: (*request).makeCopy},
 	{method: "POST", path: "/modules/copies/forget", scope: console.ScopeDeploy, serve: (*request).forgetCopy},
-	{method: "GET", path: "/modules/edit", scope: console.ScopeRead, serve: (*request).editPage},
-	{method: "GET", path: "/modules/edit/tree", scope: console.ScopeRead, serve: (*request).editTree},
-	{method: "GET", path: "/modules/edit/state", scope: console.ScopeRead, serve: (*request).editState},
+	{method: "GET", path: "/modules/edit", scope: console.ScopeRead, serve: ofCopy((*request).editPage)},
+	{method: "GET", path: "/modules/edit/tree", scope: console.ScopeRead, serve: ofCopy((*request).editTree)},
+	{method: "GET", path: "/modules/edit/state", scope: console.ScopeRead, serve: ofCopy((*request).editState)},
 	{method: "POST", path: "/modules/edit/write", scope: console.ScopeDeploy, serve: (*request).writeText},
 	{method: "POST", path: "/modules/edit/new", scope: console.ScopeDeploy, serve: (*request).newFile},
 	{method: "POST", path: "/modules/edit/rename", scope: console.ScopeDeploy, serve: (*request).renameFile},
@@ -42,6 +42,11 @@ func editHref(pkg, file string) string {
 		q.Set("path", file)
 	}
 	return "/modules/edit?" + q.Encode()
+}
+
+// editPart is where a part of the editor's page comes from again.
+func editPart(part string, v *editView) string {
+	return "/modules/edit/" + part + "?" + url.Values{"package": {v.Copy.Package}, "path": {v.Path}}.Encode()
 }
 
 type copiesData struct {
@@ -103,6 +108,16 @@ type editView struct {
 	Error    *console.Error
 	Problems []api.FileProblem // of a save that failed
 	Job      *console.Job      // a save that is not done yet
+}
+
+// ofCopy wraps pages that are about one copy: without it they lead to all.
+func ofCopy(serve func(*request) error) func(*request) error {
+	return func(r *request) error {
+		if r.FormValue("package") == "" {
+			return r.redirect("/modules/copies", "")
+		}
+		return serve(r)
+	}
 }
 
 func (r *request) editPage() error {

@@ -42,12 +42,12 @@ func steps(site api.Overview) []step {
 	list := []step{
 		{Title: "Install a module", Text: "Take one from the shelf below, or paste the address of any other.", Href: "#install", Action: "Choose one", Done: f.Packages > 0},
 		{Title: "Fill in its settings", Text: "Only what a module can’t know by itself is asked for.", Href: "/configuration", Action: "Fill in", Done: f.Packages > 0 && f.Missing == 0},
-		{Title: "Put it on your site and look at it in beta", Text: "Choose its path. The beta is yours alone: no visitor sees it.", Href: "/sitemap", Action: "Choose a path", Done: f.Production > 0 || f.Beta > 0 && f.BetaSeen},
+		{Title: "Put it on your site and look at it in beta", Text: "Choose its path. The beta is yours alone: no visitor sees it.", Href: "/sitemap/new", Action: "Choose a path", Done: f.Production > 0 || f.Beta > 0 && f.BetaSeen},
 		{Title: "Promote it to production", Text: "What you looked at becomes what visitors get, and you can always go back.", Href: "/releases", Action: "See what would change", Done: f.Production > 0},
 		{Title: "Open the site", Text: "From then on visitors are answered.", Href: "/system", Action: "Open the site", Done: f.Open},
 	}
 	if f.Beta > 0 && !f.BetaSeen {
-		list[2].Text, list[2].Action = "It stands in the beta, which is yours alone. Have a look at it.", "Look at the beta"
+		list[2].Text, list[2].Href, list[2].Action = "It stands in the beta, which is yours alone. Have a look at it.", "/sitemap", "Look at the beta"
 	}
 	for i := range list {
 		if !list[i].Done {
@@ -106,7 +106,8 @@ func (r *request) homeSteps() error {
 // maxPasted is how many addresses are taken at once.
 const maxPasted = 20
 
-// installPasted starts an install for each line.
+// installPasted fetches what each line says, for the owner to look at before
+// anything is kept.
 func (r *request) installPasted() error {
 	pasted := r.PostFormValue("urls")
 	var jobs []console.Job
@@ -119,7 +120,7 @@ func (r *request) installPasted() error {
 			break
 		}
 		var job console.Job
-		if err := r.call(http.MethodPost, "/packages", api.Install{Source: source}, &job); err != nil {
+		if err := r.call(http.MethodPost, "/plans", api.Install{Source: source}, &job); err != nil {
 			if e := apiError(err); e != nil {
 				return r.showHome(e.Status, pasted, e)
 			}

@@ -26,3 +26,5 @@ func promoteHref(mount string) string {
 }
 
 func jobHref(id string) string { return "/jobs/" + url.PathEscape(id) }
+
+func planHref(id string) string { return "/modules/plans/" + url.PathEscape(id) }

@@ -11,7 +11,7 @@ var modules = &place{
 	Path: "/modules", Title: "Modules", Icon: "modules",
 	pages: slices.Concat([]page{
 		{method: "GET", path: "/modules", scope: console.ScopeRead, serve: (*request).modulesPage},
-	}, editPages, comparePages),
+	}, installPages, editPages, comparePages),
 }
 
 func (r *request) modulesPage() error {

@@ -46,7 +46,7 @@ type mountView struct {
 	BetaHost string
 	Choices  []api.Package // that could stand here
 	Filters  []filterChoice
-	Picture  *picture
+	Picture  *sitePicture
 	Link     *api.BetaLink // for somebody else, once it was asked for
 	Error    *console.Error
 }

@@ -38,7 +38,12 @@ type standingView struct {
 // maxPromoteFiles bounds what is shown line by line.
 const maxPromoteFiles = 30
 
-func (r *request) promotePage() error { return r.showPromote(http.StatusOK, nil) }
+func (r *request) promotePage() error {
+	if r.FormValue("mount") == "" {
+		return r.redirect("/releases", "")
+	}
+	return r.showPromote(http.StatusOK, nil)
+}
 
 func (r *request) showPromote(status int, failed *console.Error) error {
 	v := promoteView{Error: failed}

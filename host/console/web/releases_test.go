@@ -74,7 +74,7 @@ func TestPicture(t *testing.T) {
 	if p == nil || len(p.Boxes) != 7 || len(p.Versions) != 1 || p.Versions[0] != "baz.example/baz" {
 		t.Fatalf("the picture is %+v", p)
 	}
-	at := map[string]*box{}
+	at := map[string]*siteBox{}
 	for i, b := range p.Boxes {
 		at[b.Whole] = b
 		for _, other := range p.Boxes[:i] {
@@ -113,7 +113,7 @@ frundle.example/frundle v0.5.0 foo foobar.example/foobar v3.5.0 beta`; got != wa
 		t.Error("nothing is drawn as a picture")
 	}
 	var many []api.Mount
-	for i := range maxBoxes {
+	for i := range maxSiteBoxes {
 		many = append(many, api.Mount{ID: fmt.Sprint(i), Path: fmt.Sprintf("/%d", i), Production: mounts[0].Production})
 	}
 	if draw(many) != nil {

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -24,21 +25,26 @@ var templateFiles embed.FS
 // templates are all of them in one set. The name of a page's template begins
 // with its place, as in "modules/review".
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"asset":   assets.URL,
-	"icon":    icon,
-	"time":    showTime,
-	"size":    Size,
-	"plural":  plural,
-	"short":   short,
-	"capital": capital,
-	"browser": browser,
+	"asset":    assets.URL,
+	"icon":     icon,
+	"time":     showTime,
+	"size":     Size,
+	"plural":   plural,
+	"short":    short,
+	"capital":  capital,
+	"browser":  browser,
+	"planhref": planHref,
+	"planof":   planOf, "installedby": installedBy,
 	"siteurl": siteURL, "permissiontext": permissionText, "reasontext": reasonText, "movetext": moveText,
 	"plural64":  func(n uint64, noun string) string { return plural(int(n), noun) },
 	"dict":      dict,
 	"mounthref": mountHref, "revisionhref": revisionHref, "packagehref": packageHref, "confighref": configHref,
-	"edithref": editHref, "promotehref": promoteHref, "comparehref": compareHref,
+	"edithref": editHref, "editpart": editPart, "promotehref": promoteHref, "comparehref": compareHref,
 	"lower":  strings.ToLower,
 	"list":   func(items ...string) []string { return items },
+	"ints":   func(items ...int) []int { return items },
+	"join":   strings.Join,
+	"has":    func(n int, of ...int) bool { return slices.Contains(of, n) },
 	"stamp":  func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
 	"clock":  func(t time.Time) string { return t.UTC().Format("15:04:05.000") },
 	"millis": showMillis, "count": count, "traffichref": trafficHref,

@@ -76,6 +76,13 @@ func (r *request) search() (searchData, error) {
 	for _, p := range packages {
 		add(result{packageHref(p.Package, p.Version), p.Title, p.Package + "@" + p.Version, "modules"})
 	}
+	var copies []api.Copy
+	if err := r.get("/copies", &copies); err != nil {
+		return data, err
+	}
+	for _, c := range copies {
+		add(result{editHref(c.Package, ""), "Edit " + c.Title, c.Package + ", a copy of " + c.Origin, "edit"})
+	}
 	var shared []api.ConfigValue
 	if err := r.get("/config", &shared); err != nil {
 		return data, err

@@ -38,7 +38,7 @@ type sitemapView struct {
 	Later        string // the next page; "" if there is none
 	Site         api.Site
 	Filters      []api.SiteFilter
-	Picture      *picture
+	Picture      *sitePicture
 	Warnings     []warning
 }
 

@@ -80,8 +80,22 @@ function edit(island) {
       replace(text);
       note(`Changes by ${by} were taken in: they did not touch what you changed.`);
     },
-    conflict: (details) => decide(details),
+    conflict: (details) => decide(details, read(), details.theirs ?? null),
   });
+
+  // A conflict with a new version of the original stands in the text, between
+  // marks. It can be decided side by side too.
+  const aside = document.querySelector("button[data-merge]");
+  if (aside) {
+    aside.hidden = false;
+    aside.onclick = async () => {
+      if (!await draft.flush()) return;
+      const answer = await fetch("/api/v1/copies/conflict?" + new URLSearchParams({ package: pkg, path })).catch(() => null);
+      if (!answer?.ok) return;
+      const details = await answer.json();
+      decide(details, details.mine ?? "", read());
+    };
+  }
 
   const left = draft.left();
   if (left) {
@@ -125,7 +139,8 @@ function edit(island) {
   }
 
   // decide shows both texts side by side until the owner has made one of them.
-  function decide(details) {
+  // there is what the server has, null when the file is gone.
+  function decide(details, mine, there) {
     const section = document.getElementById("conflict");
     const place = section.querySelector(".merge");
     const by = section.querySelector("[data-by]");
@@ -137,8 +152,8 @@ function edit(island) {
       basicSetup, ...common, ...more, EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
     ];
     const merge = new MergeView({
-      a: { doc: details.theirs ?? "", extensions: side("What is there now", [EditorState.readOnly.of(true)]) },
-      b: { doc: read(), extensions: side("Yours, which becomes the text", [keymap.of([indentWithTab])]) },
+      a: { doc: details.theirs ?? "", extensions: side("The other version", [EditorState.readOnly.of(true)]) },
+      b: { doc: mine, extensions: side("Yours, which becomes the text", [keymap.of([indentWithTab])]) },
       parent: place, revertControls: "a-to-b", gutter: true, collapseUnchanged: { margin: 3, minSize: 6 },
       renderRevertControl() {
         const button = document.createElement("button");
@@ -155,7 +170,7 @@ function edit(island) {
       section.hidden = true;
       for (const id of ["editor", "editor-keys"]) document.getElementById(id).hidden = false;
       replace(text);
-      draft.decided(details);
+      draft.decided(details.hash, there);
       view.focus();
     };
     section.querySelector("[data-keep=mine]").onclick = () => finish(merge.b.state.sliceDoc());

@@ -123,9 +123,9 @@ export class Draft {
   }
 
   // decided goes on after a conflict, based on what the server has.
-  decided(details) {
-    this.base = details.hash;
-    this.sent = details.theirs ?? null;
+  decided(base, text) {
+    this.base = base;
+    this.sent = text;
     this.stopped = false;
     return this.flush();
   }
