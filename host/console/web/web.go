@@ -25,6 +25,16 @@ type Options struct {
 	Console  *console.Console
 	Sessions *console.Sessions
 	Owner    Owner
+	Gate     Gate
+}
+
+// A Gate lets owners in by something else than their password.
+type Gate interface {
+	// LoginTitle is what it is called; "": there is none.
+	LoginTitle() string
+	// Login answers a request below [console.GatePath]. An error is for the one
+	// who asks, who was not answered.
+	Login(w http.ResponseWriter, r *http.Request) *console.Error
 }
 
 // An Owner is the owner's password. Errors are for the one who sent it.
