@@ -191,6 +191,11 @@ func (h *Handler) run(w http.ResponseWriter, r *http.Request, pg page) {
 		req.askConfirm()
 		return
 	}
+	if e != nil && e.Code == "conflict" && req.base() != 0 {
+		if err = req.showConflict(e); err == nil {
+			return
+		}
+	}
 	h.Fail(w, r, h.opts.Console.Explain(r, err))
 }
 
@@ -227,8 +232,15 @@ type request struct {
 // who is the owner who asks; nil on the pages for anybody.
 func (r *request) who() *console.Principal { return console.PrincipalOf(r.Context()) }
 
-// call calls the API; see [console.Console.Call].
+// call calls the API; see [console.Console.Call]. If a form holds the revision
+// that its owner has looked at, see [baseField], it goes along.
 func (r *request) call(method, path string, in, out any) error {
+	return r.handler.opts.Console.Call(console.WithBase(r.Context(), r.base()), method, path, in, out)
+}
+
+// callNow is call without the revision that the owner has looked at: for the
+// second of two changes, which follows one's own first.
+func (r *request) callNow(method, path string, in, out any) error {
 	return r.handler.opts.Console.Call(r.Context(), method, path, in, out)
 }
 
