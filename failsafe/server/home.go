@@ -182,8 +182,8 @@ func (s *Server) startServer(w http.ResponseWriter, r *http.Request) {
 		l.Options, what = []string{"without-new"}, "The server starts without what was added since the last good revision."
 	case "without":
 		module := strings.TrimSpace(r.PostFormValue("module"))
-		if module == "" || len(module) > maxModule || strings.ContainsFunc(module, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-			s.problem(w, r, http.StatusUnprocessableEntity, "Say which package is to be left out", "Its name looks like baz.example/baz@v2.1.0. The page Site lists those that are installed.")
+		if pkg, version, _ := strings.Cut(module, "@"); pkg == "" || !strings.HasPrefix(version, "v") || len(module) > maxModule || strings.ContainsFunc(module, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+			s.problem(w, r, http.StatusUnprocessableEntity, "Say which version of which package is to be left out", "It looks like baz.example/baz@v2.1.0. The page Site lists those that are installed.")
 			return
 		}
 		l.Options, what = []string{"without=" + module}, "The server starts without "+module+"."

@@ -375,7 +375,7 @@ func TestStarts(t *testing.T) {
 	}
 	t.Run("nonsense", func(t *testing.T) {
 		h := loggedIn(t, "on")
-		for _, form := range []url.Values{{}, {"how": {"x"}}, {"how": {"without"}}, {"how": {"without"}, "module": {"a b"}}, {"how": {"without"}, "module": {strings.Repeat("x", 501)}}} {
+		for _, form := range []url.Values{{}, {"how": {"x"}}, {"how": {"without"}}, {"how": {"without"}, "module": {"a b"}}, {"how": {"without"}, "module": {"baz.example/baz"}}, {"how": {"without"}, "module": {"@v1.0.0"}}, {"how": {"without"}, "module": {strings.Repeat("x", 501)}}} {
 			if status, _ := h.post("/start", form); status/100 != 4 {
 				t.Errorf("%v: %d", form, status)
 			}

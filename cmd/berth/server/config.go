@@ -199,6 +199,7 @@ func (s *Server) changeConfig(ctx context.Context, in api.ConfigChange) (console
 	_, err = s.change(ctx, cmp.Or(in.Why, why), func(draft *revision.Draft) (affected, error) {
 		touched := affected{mounts: []string{in.Mount}}
 		if place.Level == config.Package {
+			touched.packages = []string{pkg}
 			if touched.mounts, err = s.usersOf(ctx, draft.Base(), pkg); err != nil {
 				return touched, err
 			}

@@ -322,6 +322,7 @@ func (s *Server) setSlot(ctx context.Context, in api.SlotRequest) (api.Mount, er
 	if err != nil {
 		return api.Mount{}, err
 	}
+	ctx = basedOn(ctx, head)
 	why := cmp.Or(in.Why, fmt.Sprintf("put %s into %s (%s)", deployment.Lock.Root, m.Route(), slot))
 	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
 		if err := d.SetSlot(in.Mount, slot, *deployment); err != nil {

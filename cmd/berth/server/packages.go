@@ -309,10 +309,18 @@ func (s *Server) users(ctx context.Context) (map[name.ID][]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, id := range s.gate.packages() {
+		users[id] = append(users[id], "the access to the console")
+	}
 	for number := head.Number; number+keptRevisions > head.Number; number-- {
 		rev, err := s.chain.At(ctx, number)
 		if err != nil {
 			return nil, err
+		}
+		for _, unit := range rev.Settings.Filters {
+			for _, node := range unit.Lock.Nodes {
+				users[node.ID] = append(users[node.ID], fmt.Sprintf("a filter of the whole site in revision %d", number))
+			}
 		}
 		for m, err := range s.chain.Mounts(ctx, rev) {
 			if err != nil {
