@@ -79,7 +79,7 @@ func TestFirstStartToProduction(t *testing.T) {
 	j.sees("Stands on every bill.")
 	j.audit("new-mount")
 	j.fill(`[name="set.owner"]`, "Jimmy")
-	j.click("Put it into the beta")
+	j.click("Put it on the site")
 	j.sees("It stands in the beta of /")
 	j.audit("mount-beta")
 
@@ -104,7 +104,7 @@ func TestFirstStartToProduction(t *testing.T) {
 	j.open("/logs")
 	j.clicks = 0
 	j.click("Undo")
-	j.sees("This is what would change.")
+	j.sees("What would change")
 	j.audit("back")
 	start := time.Now()
 	j.click("Go back")

@@ -196,6 +196,7 @@ func (s *Server) changeConfig(ctx context.Context, in api.ConfigChange) (console
 		touched := affected{mounts: []string{in.Mount}}
 		if place.Level == config.Package {
 			touched.settings = true // filters of the whole site take it too
+			touched.packages = []string{pkg}
 			if touched.mounts, err = s.usersOf(ctx, draft.Base(), pkg); err != nil {
 				return touched, err
 			}

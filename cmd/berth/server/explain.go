@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/berth-host/berth/host/console"
@@ -89,6 +90,9 @@ func explain(err error) *console.Error {
 	}
 	if e := (*config.UnknownError)(nil); errors.As(err, &e) {
 		return &console.Error{Status: http.StatusBadRequest, Code: "bad_config", Message: e.Error()}
+	}
+	if e := (*revision.ConflictError)(nil); errors.As(err, &e) {
+		return &console.Error{Status: http.StatusConflict, Code: "conflict", Message: e.Error(), Hint: fmt.Sprintf("nothing was changed; berth diff %d %d shows what is different now", e.Base, e.Head.Number)}
 	}
 	if e := explainDraft(err); e != nil {
 		return e

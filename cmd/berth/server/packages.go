@@ -312,6 +312,9 @@ func (s *Server) users(ctx context.Context) (map[name.ID][]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, id := range s.gate.packages() {
+		users[id] = append(users[id], "the access to the console")
+	}
 	kept, err := s.keptRevisions(ctx, head)
 	if err != nil {
 		return nil, err
