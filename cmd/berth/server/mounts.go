@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/berth-host/berth/host/console"
@@ -18,6 +19,7 @@ import (
 	"github.com/berth-host/berth/registry/manifest"
 	"github.com/berth-host/berth/registry/name"
 	"github.com/berth-host/berth/registry/revision"
+	"github.com/berth-host/berth/registry/store"
 )
 
 func (s *Server) mountRoutes() []console.Route {
@@ -95,10 +97,26 @@ func siteWhy(in api.SiteChange) string {
 	return "change the site's settings"
 }
 
+// A mountList is what [Server.listMounts] says of a revision. Many pages ask for
+// it, and it changes seldom.
+type mountList struct {
+	mu     sync.Mutex
+	known  bool
+	of     store.Hash // the revision
+	mounts []api.Mount
+}
+
+// listMounts returns a list that is shared: it must not be changed.
 func (s *Server) listMounts(ctx context.Context, _ console.Nothing) ([]api.Mount, error) {
 	head, err := s.chain.Head(ctx)
 	if err != nil {
 		return nil, err
+	}
+	l := &s.mounts
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known && l.of == head.Hash {
+		return l.mounts, nil
 	}
 	mounts := []api.Mount{}
 	for m, err := range s.chain.Mounts(ctx, head) {
@@ -108,6 +126,7 @@ func (s *Server) listMounts(ctx context.Context, _ console.Nothing) ([]api.Mount
 		mounts = append(mounts, describeMount(m))
 	}
 	slices.SortFunc(mounts, func(a, b api.Mount) int { return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Path, b.Path)) })
+	l.known, l.of, l.mounts = true, head.Hash, mounts
 	return mounts, nil
 }
 

@@ -78,7 +78,11 @@ func slotChanges(slot string, d *api.SlotDiff) (groups []changeGroup) {
 		add("Module", []changeItem{{Kind: kindOf(d.From, d.To), From: d.From, To: d.To}})
 	}
 	var files, versions, permissions, filters []changeItem
+	wholly := d.From == "" || d.To == "" // then all its files come or go with it
 	for _, f := range d.Files {
+		if wholly {
+			break
+		}
 		files = append(files, changeItem{Kind: f.Kind, What: f.Path})
 	}
 	for _, v := range d.Versions {

@@ -15,6 +15,7 @@ import (
 // Releases.
 var historyPages = []page{
 	{method: "GET", path: "/releases/{number}", scope: console.ScopeRead, serve: (*request).revisionPage},
+	{method: "GET", path: "/releases/stale", scope: console.ScopeRead, serve: (*request).stalePart},
 	{method: "GET", path: "/releases/back", scope: console.ScopeRead, serve: (*request).backPage},
 	{method: "POST", path: "/releases/back", scope: console.ScopeDeploy, serve: (*request).goBack},
 }

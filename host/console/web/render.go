@@ -36,6 +36,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"planhref": planHref,
 	"planof":   planOf, "installedby": installedBy,
 	"siteurl": siteURL, "permissiontext": permissionText, "reasontext": reasonText, "movetext": moveText,
+	"stale":     func(base uint64) staleView { return staleView{Base: base} },
 	"plural64":  func(n uint64, noun string) string { return plural(int(n), noun) },
 	"dict":      dict,
 	"mounthref": mountHref, "revisionhref": revisionHref, "packagehref": packageHref, "confighref": configHref,
