@@ -429,9 +429,10 @@ func (s *Server) clearSlot(ctx context.Context, in api.SlotRef) (api.Mount, erro
 }
 
 func (s *Server) setPolicy(ctx context.Context, in api.PolicyRequest) (api.Mount, error) {
-	why := fmt.Sprintf("show the beta of %s to: %s", s.routeOf(ctx, in.Mount), in.Mode)
+	policy := revision.BetaPolicy{Mode: revision.BetaMode(in.Mode), Percent: in.Percent}
+	why := fmt.Sprintf("show the beta of %s to: %s", s.routeOf(ctx, in.Mount), policy)
 	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
-		return affected{mounts: []string{in.Mount}}, d.SetBetaPolicy(in.Mount, revision.BetaPolicy{Mode: revision.BetaMode(in.Mode), Percent: in.Percent})
+		return affected{mounts: []string{in.Mount}}, d.SetBetaPolicy(in.Mount, policy)
 	})
 	if err != nil {
 		return api.Mount{}, err
