@@ -58,13 +58,15 @@ func (s *Server) getSite(ctx context.Context, _ console.Nothing) (api.Site, erro
 
 func (s *Server) changeSite(ctx context.Context, in api.SiteChange) (api.Site, error) {
 	_, err := s.change(ctx, cmp.Or(in.Why, siteWhy(in)), func(d *revision.Draft) (affected, error) {
-		now := d.Settings()
+		now, touched := d.Settings(), affected{settings: true}
 		if in.Title != nil {
+			touched.fields = append(touched.fields, "title")
 			if err := d.SetTitle(*in.Title); err != nil {
 				return affected{}, err
 			}
 		}
 		if in.Host != nil || in.BetaHost != nil {
+			touched.fields = append(touched.fields, "host", "betaHost")
 			host, beta := now.Host, now.BetaHost
 			if in.Host != nil {
 				host = *in.Host
@@ -77,9 +79,10 @@ func (s *Server) changeSite(ctx context.Context, in api.SiteChange) (api.Site, e
 			}
 		}
 		if in.Open != nil {
+			touched.fields = append(touched.fields, "open")
 			d.SetOpen(*in.Open)
 		}
-		return affected{settings: true}, nil
+		return touched, nil
 	})
 	if err != nil {
 		return api.Site{}, err
