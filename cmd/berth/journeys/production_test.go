@@ -98,6 +98,10 @@ func TestFirstStartToProduction(t *testing.T) {
 		t.Errorf("it took %d clicks and %d values", j.clicks, j.typed)
 	}
 	j.open("/")
+	j.sees("Last changes")
+	if strings.Contains(j.text(), "From here to your visitors") {
+		t.Errorf("Home still has something to do:\n%s", j.text())
+	}
 	j.audit("home-done")
 
 	// Back in two clicks from any page, within five seconds.

@@ -90,6 +90,7 @@ type Server struct {
 	gate     gates
 	owner    *owner
 	glance   glance
+	mounts   mountList
 	watch    *watch
 	running
 	lines          *logs.Log // of everybody

@@ -1,6 +1,9 @@
 package api
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // What [Diff] holds for programs, in its field Diff: a [SlotDiff] of a
 // promotion, a [SiteDiff] of two revisions. A kind is added, removed, changed
@@ -8,13 +11,23 @@ import "encoding/json"
 
 // SiteDiff is what differs between two revisions.
 type SiteDiff struct {
-	From     Revision     `json:"from"`
-	To       Revision     `json:"to"`
+	From     DiffSide     `json:"from"`
+	To       DiffSide     `json:"to"`
 	Fields   []FieldDiff  `json:"fields,omitempty"`
 	Filters  *SlotDiff    `json:"filters,omitempty"`  // of the site
 	Shared   []ConfigDiff `json:"shared,omitempty"`   // values of the whole site
 	Packages []ConfigDiff `json:"packages,omitempty"` // values of packages, wherever they stand
 	Mounts   []MountDiff  `json:"mounts,omitempty"`
+}
+
+// DiffSide is a revision that is compared.
+type DiffSide struct {
+	Number uint64    `json:"number"`
+	Hash   string    `json:"hash"`
+	Parent string    `json:"parent"` // hash of the one before it; "": it is the first
+	Time   time.Time `json:"time"`
+	Who    string    `json:"who"`
+	Why    string    `json:"why,omitempty"`
 }
 
 // MountDiff is what differs in a mount.

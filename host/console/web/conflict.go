@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -36,6 +37,28 @@ func (r *request) head() (uint64, error) {
 		return 0, err
 	}
 	return list[0].Number, nil
+}
+
+// A staleView says on a page that is open that the site has changed since.
+type staleView struct {
+	Base uint64
+	Head *api.Revision // nil: it has not
+}
+
+func (r *request) stalePart() error {
+	base, err := strconv.ParseUint(cmp.Or(r.FormValue("base"), "0"), 10, 63)
+	if err != nil {
+		return noRevision(r.FormValue("base"))
+	}
+	v := staleView{Base: base}
+	var list []api.Revision
+	if err := r.get("/revisions?limit=1", &list); err != nil {
+		return err
+	}
+	if len(list) > 0 && list[0].Number > base {
+		v.Head = &list[0]
+	}
+	return r.part("stale", v)
 }
 
 // A conflictView shows what somebody else did to what a form wants to change.

@@ -15,6 +15,7 @@ import (
 // Releases.
 var historyPages = []page{
 	{method: "GET", path: "/releases/{number}", scope: console.ScopeRead, serve: (*request).revisionPage},
+	{method: "GET", path: "/releases/stale", scope: console.ScopeRead, serve: (*request).stalePart},
 	{method: "GET", path: "/releases/back", scope: console.ScopeRead, serve: (*request).backPage},
 	{method: "POST", path: "/releases/back", scope: console.ScopeDeploy, serve: (*request).goBack},
 }
@@ -117,7 +118,10 @@ func (r *request) showBack(status int, failed *console.Error) error {
 	err = r.get("/rollback?"+query.Encode(), &diff)
 	if e := apiError(err); e != nil {
 		view.Error = e
-		return r.answer(e.Status, layout{Title: "Go back", Template: "releases/back", Data: view})
+		if status = e.Status; e.Code == "no_earlier" { // that there is nothing to undo is no failure
+			status = http.StatusOK
+		}
+		return r.answer(status, layout{Title: "Go back", Template: "releases/back", Data: view})
 	}
 	if err != nil {
 		return err
