@@ -46,7 +46,7 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request, extra view) {
 		Failure: s.failure(crashes), Crashes: crashes, Records: problem, Machine: s.machine(),
 		LastGood: s.start.LastGood, Site: s.socket(protocol.Site), Options: s.start.Options,
 	}
-	o.New = o.Failure == nil && len(crashes) == 0 && s.start.LastGood == ""
+	o.New = s.start.Reason == "" && o.Failure == nil && len(crashes) == 0 && s.start.LastGood == ""
 	if o.LastGood != "" && boot.LastGood == o.LastGood {
 		o.LastAt = when(boot.LastGoodAt.Wall)
 	}
@@ -234,10 +234,12 @@ func (s *Server) showLeaving(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).Flush() // it comes with the end of the answer otherwise
 }
 
-// untilLeft answers everybody with the page that waits, once the server leaves.
+// untilLeft answers every browser with the page that waits, once the server
+// leaves. Programs are answered as before: for them nothing is ready yet.
 func (s *Server) untilLeft(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.left.Load() != nil && r.URL.Path != "/healthz" {
+		program := r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || strings.HasPrefix(r.URL.Path, "/api/")
+		if s.left.Load() != nil && !program {
 			s.showLeaving(w)
 			return
 		}

@@ -217,7 +217,7 @@ func (h *Handler) Fail(w http.ResponseWriter, r *http.Request, e *console.Error)
 	nonce := rand.Text()
 	setHeaders(w.Header(), nonce)
 	req := &request{Request: r, handler: h, w: w, nonce: nonce}
-	req.answer(e.Status, layout{Title: "That didn't work", Template: "error", Bare: console.PrincipalOf(r.Context()) == nil, Data: e})
+	req.answer(e.Status, layout{Title: "That didn't work", Template: "error", Bare: console.PrincipalOf(r.Context()) == nil, Data: forOwners(e)})
 }
 
 // A request is one request for a page.
@@ -296,7 +296,7 @@ func localPath(next string) string {
 func apiError(err error) *console.Error {
 	var e *console.Error
 	if errors.As(err, &e) && e.Status < http.StatusInternalServerError && e.Code != "confirm" {
-		return e
+		return forOwners(e)
 	}
 	return nil
 }
