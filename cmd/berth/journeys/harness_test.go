@@ -305,6 +305,12 @@ func (j *journey) fill(selector, text string) {
 	j.run(input.InsertText(text))
 }
 
+// choose chooses a file.
+func (j *journey) choose(selector, file string) {
+	j.Helper()
+	j.run(chromedp.SetUploadFiles(selector, []string{file}, chromedp.ByQuery))
+}
+
 // submit sends a form by its own button.
 func (j *journey) submit(form string) {
 	j.Helper()

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 
 	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/host/site"
 	"github.com/berth-host/berth/registry"
@@ -85,10 +87,14 @@ func explain(err error) *console.Error {
 		return &console.Error{Status: http.StatusUnprocessableEntity, Code: "not_healthy", Message: e.Error(), Hint: "nothing was changed; what ran before goes on running"}
 	}
 	if e := (*config.InvalidError)(nil); errors.As(err, &e) {
-		return &console.Error{Status: http.StatusUnprocessableEntity, Code: "bad_config", Message: e.Error(), Hint: "berth config PATH KEY=VALUE sets a value; before the package is mounted, berth config --package PACKAGE KEY=VALUE does"}
+		return detailed(&console.Error{Status: http.StatusUnprocessableEntity, Code: "bad_config", Message: e.Error(), Hint: "berth config PATH KEY=VALUE sets a value; before the package is mounted, berth config --package PACKAGE KEY=VALUE does"},
+			problemsOf(e.Package, e.Problems))
 	}
 	if e := (*config.UnknownError)(nil); errors.As(err, &e) {
 		return &console.Error{Status: http.StatusBadRequest, Code: "bad_config", Message: e.Error()}
+	}
+	if e := (*fetch.ForbiddenError)(nil); errors.As(err, &e) && e.Origin != "" {
+		return detailed(&console.Error{Status: http.StatusForbidden, Code: "not_allowed", Message: err.Error()}, api.OriginWanted{Origin: e.Origin, Reason: e.Reason})
 	}
 	if e := explainDraft(err); e != nil {
 		return e
@@ -107,6 +113,14 @@ func explain(err error) *console.Error {
 		}
 	}
 	return nil
+}
+
+// detailed adds what programs may want to know of an error.
+func detailed(e *console.Error, details any) *console.Error {
+	if b, err := json.Marshal(details); err == nil { // it is an api type: it can be written
+		e.Details = b
+	}
+	return e
 }
 
 // security recognises errors that must never be clicked away.
