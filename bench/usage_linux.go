@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -30,12 +31,19 @@ func (p *process) cpuTime() (time.Duration, error) {
 	return sum, nil
 }
 
-// resident is how much memory the process occupies, in bytes.
+// resident is how much memory the process occupies, in bytes: what it shares,
+// with itself too, counts once. statm would count a page of an image again for
+// each instance that looks at it.
 func (p *process) resident() (float64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	pages, err := strconv.Atoi(string(bytes.Fields(text)[1]))
-	return float64(pages * os.Getpagesize()), err
+	_, pss, _ := bytes.Cut(text, []byte("\nPss:"))
+	fields := bytes.Fields(pss)
+	if len(fields) == 0 {
+		return 0, errors.New("the system does not say how much memory a process occupies")
+	}
+	kib, err := strconv.Atoi(string(fields[0]))
+	return float64(kib) * 1024, err
 }

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/berth-host/berth/failsafe/password"
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/client"
 )
@@ -174,7 +176,19 @@ func (c *cli) print(v any, text func(w io.Writer)) error {
 }
 
 // client returns a client of the running server.
-func (c *cli) client() (*client.Client, error) { return client.Find(c.data) }
+func (c *cli) client() (*client.Client, error) {
+	cl, err := client.Find(c.data)
+	var e *console.Error
+	if !errors.As(err, &e) || e.Code != "no_server" {
+		return cl, err
+	}
+	claim := filepath.Join(c.data, password.ClaimFile)
+	if _, statErr := os.Stat(claim); statErr == nil { // it may be up, but shows one page only
+		e.Message = fmt.Sprintf("the server of %s has no password yet, and starts when it has one", c.data)
+		e.Hint = fmt.Sprintf("run berth serve and open the address in %s, or run it with --admin-password-file FILE", claim)
+	}
+	return nil, e
+}
 
 // A usageError is a command line that can't be understood.
 type usageError struct{ message, hint string }

@@ -42,7 +42,7 @@ func setupRestart(c *cli, f *flag.FlagSet) func(context.Context, []string) error
 		if err := cl.Call(ctx, http.MethodPost, "/system/restart", nil, in, nil); err != nil {
 			return err
 		}
-		return c.awaitStart(ctx, before)
+		return c.awaitStart(ctx, cl, before)
 	}
 }
 
@@ -50,16 +50,18 @@ func setupRestart(c *cli, f *flag.FlagSet) func(context.Context, []string) error
 // finished first, and a start that fails is tried again.
 const restartTime = 90 * time.Second
 
-// awaitStart waits until the server has started again, in whatever mode.
-func (c *cli) awaitStart(ctx context.Context, before api.System) error {
+// awaitStart waits until the server has started again, in whatever mode. It
+// asks where the server was as long as no access file tells of another place:
+// in failsafe mode there is none.
+func (c *cli) awaitStart(ctx context.Context, cl *client.Client, before api.System) error {
 	ctx, cancel := context.WithTimeout(ctx, restartTime)
 	defer cancel()
 	for {
 		var now api.System
-		cl, err := client.Find(c.data) // its access file may be another
-		if err == nil {
-			err = cl.Call(ctx, http.MethodGet, "/system", nil, nil, &now)
+		if found, err := client.Find(c.data); err == nil {
+			cl = found
 		}
+		err := cl.Call(ctx, http.MethodGet, "/system", nil, nil, &now)
 		e := (*console.Error)(nil)
 		switch {
 		case err == nil && now.Started.After(before.Started):

@@ -231,10 +231,12 @@ func (s *Server) showLeaving(w http.ResponseWriter) {
 	_ = http.NewResponseController(w).Flush() // it comes with the end of the answer otherwise
 }
 
-// untilLeft answers everybody with the page that waits, once the server leaves.
+// untilLeft answers every browser with the page that waits, once the server
+// leaves. Programs are answered as before: for them nothing is ready yet.
 func (s *Server) untilLeft(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.left.Load() != nil && r.URL.Path != "/healthz" {
+		program := r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || strings.HasPrefix(r.URL.Path, "/api/")
+		if s.left.Load() != nil && !program {
 			s.showLeaving(w)
 			return
 		}

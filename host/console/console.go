@@ -24,6 +24,11 @@ import (
 // Prefix is where the JSON API begins.
 const Prefix = "/api/v1"
 
+// GatePath is below where an access filter answers owners who log in by it. Its
+// pages have no origin and no cookie of the console's comes with them, so that a
+// page elsewhere has nothing to gain by sending a browser there.
+const GatePath = "/login/by/"
+
 // Options of a [Console].
 type Options struct {
 	Log      *slog.Logger
@@ -80,6 +85,8 @@ func New(opts Options, routes []Route) *Console {
 			Hint: "GET " + Prefix + "/openapi.json lists what there is"})
 	})
 	sameOrigin := http.NewCrossOriginProtection()
+	// What an access filter shows has no origin, and its forms come from none.
+	sameOrigin.AddInsecureBypassPattern("POST " + GatePath + "{rest...}")
 	sameOrigin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.fail(w, r, &Error{Status: http.StatusForbidden, Code: "cross_origin", Message: "cross-origin request: a page elsewhere tried to do this here",
 			Hint: "if it was you, open the console and do it there"})

@@ -31,7 +31,7 @@ func describe(routes []Route) ([]byte, error) {
 			"code": map[string]any{"type": "string"}, "message": map[string]any{"type": "string"}, "hint": map[string]any{"type": "string"}, "details": map[string]any{}}}}}
 	return json.MarshalIndent(map[string]any{
 		"openapi": "3.1.0",
-		"info":    map[string]any{"title": "berth", "version": "v1", "description": "The owner's API. Every action of the console and of the command line goes through it."},
+		"info":    map[string]any{"title": "berth", "version": "v1", "description": "The owner's API. Every action of the console and of the command line goes through it. A change to the site may say, in the header " + BaseHeader + ", which revision its owner has looked at: if what it touches was changed since, it is refused with the code conflict."},
 		"paths":   paths,
 		"components": map[string]any{
 			"schemas":         schemas,

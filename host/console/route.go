@@ -120,11 +120,13 @@ type Nothing struct{}
 
 func (c *Console) serve(route Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		err := route.serve(c, w, r)
+		based, err := withBase(r)
 		if err == nil {
-			return
+			err = route.serve(c, w, based)
 		}
-		c.fail(w, r, c.Explain(r, err))
+		if err != nil {
+			c.fail(w, r, c.Explain(r, err))
+		}
 	})
 }
 

@@ -26,10 +26,11 @@ type Session struct {
 	ID        string    `json:"id"` // SHA-256 of the secret, in hexadecimal
 	Name      string    `json:"name"`
 	Created   time.Time `json:"created"`
-	Seen      time.Time `json:"seen"`      // to within some minutes
-	Confirmed time.Time `json:"confirmed"` // when the password was last given
-	Address   string    `json:"address"`   // from where it began
-	Browser   string    `json:"browser"`   // as it calls itself
+	Seen      time.Time `json:"seen"`          // to within some minutes
+	Confirmed time.Time `json:"confirmed"`     // when the password was last given
+	Address   string    `json:"address"`       // from where it began
+	Via       string    `json:"via,omitempty"` // what let it in, if it was no password or passkey
+	Browser   string    `json:"browser"`       // as it calls itself
 }
 
 // Expires is when the session ends unless it is used.
@@ -82,6 +83,11 @@ const (
 // Begin starts a session for a browser that has given the password. A session
 // which the request brings ends: an ID known before the login is of no use after it.
 func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, name string) (*Session, error) {
+	return s.BeginVia(w, r, name, "")
+}
+
+// BeginVia is [Sessions.Begin] for a browser that something else has let in.
+func (s *Sessions) BeginVia(w http.ResponseWriter, r *http.Request, name, via string) (*Session, error) {
 	ctx := r.Context()
 	if old, err := s.find(r); err != nil {
 		return nil, err
@@ -100,7 +106,7 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, name string) (*
 	if err != nil {
 		address = r.RemoteAddr
 	}
-	session := Session{ID: sessionID(secret[:]), Name: name, Created: now, Seen: now, Confirmed: now, Address: address, Browser: clip(r.UserAgent(), maxBrowser)}
+	session := Session{ID: sessionID(secret[:]), Name: name, Created: now, Seen: now, Confirmed: now, Address: address, Browser: clip(r.UserAgent(), maxBrowser), Via: via}
 	if err := s.store.NewSession(ctx, session); err != nil {
 		return nil, err
 	}
@@ -200,6 +206,21 @@ func (s *Sessions) List(ctx context.Context) ([]Session, error) {
 
 // Revoke ends a session; one that is not there is no error.
 func (s *Sessions) Revoke(ctx context.Context, id string) error { return s.store.EndSession(ctx, id) }
+
+// RevokeVia ends all sessions that were let in by via.
+func (s *Sessions) RevokeVia(ctx context.Context, via string) error {
+	all, err := s.store.Sessions(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, one := range all {
+		if one.Via == via {
+			errs = append(errs, s.store.EndSession(ctx, one.ID))
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // RevokeOthers ends all sessions but one; keep may be "".
 func (s *Sessions) RevokeOthers(ctx context.Context, keep string) error {

@@ -23,11 +23,12 @@ func TestLanesTakeTurns(t *testing.T) {
 		}
 		var mu sync.Mutex
 		var order []string
+		var all sync.WaitGroup
 		for _, w := range []struct {
 			name string
 			of   *lane
 		}{{"a", &a}, {"a", &a}, {"a", &a}, {"b", &b}, {"b", &b}, {"c", &c}} {
-			go func() {
+			all.Go(func() {
 				if !l.enter(w.of, time.Hour, nil) {
 					t.Errorf("%s got no lane", w.name)
 				}
@@ -36,11 +37,11 @@ func TestLanesTakeTurns(t *testing.T) {
 				mu.Unlock()
 				time.Sleep(time.Millisecond)
 				l.leave(w.of)
-			}()
+			})
 			synctest.Wait()
 		}
 		l.leave(&a)
-		time.Sleep(time.Second)
+		all.Wait()
 		if want := []string{"b", "c", "a", "b", "a", "a"}; !slices.Equal(order, want) {
 			t.Errorf("the order is %v, want %v", order, want)
 		}

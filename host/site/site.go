@@ -44,6 +44,9 @@ type Options struct {
 	OnFailure func(Failure)
 	// MigrationTime is how long one migration of data may take; 0: two minutes.
 	MigrationTime time.Duration
+	// Behind answers what every filter has let pass where there is no handler;
+	// nil: such a request finds nothing.
+	Behind http.Handler
 	// OnLine is told of each line in the log of a slot. It must not block.
 	OnLine func(logs.Line)
 }

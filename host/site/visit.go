@@ -218,6 +218,10 @@ func (v *visit) pass(filters []*unit, w http.ResponseWriter, r *http.Request, la
 // handle answers by the deployment's handler.
 func (v *visit) handle(w http.ResponseWriter, r *http.Request) error {
 	if v.chain.handler == nil {
+		if behind := v.site.options.Behind; behind != nil {
+			behind.ServeHTTP(w, r)
+			return nil
+		}
 		return notFound(w, r)
 	}
 	return v.ask(v.chain.handler, w, r, notFound)

@@ -63,6 +63,7 @@ func Handle(h Handler) { handler = h }
 func handleRequest() uint64 {
 	request.load()
 	response.reset()
+	random = nil
 	handler(&response, &request)
 	return response.send()
 }

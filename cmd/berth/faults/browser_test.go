@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -22,7 +24,7 @@ func TestLeaveInABrowser(t *testing.T) {
 	if err != nil {
 		t.Skip("Chromium is not installed")
 	}
-	r := newRig(t, fast)
+	r := newRig(t, quick)
 	r.sabotage(sabotage{Phase: protocol.PhasePlan, Kind: "panic"})
 	r.start()
 	r.within(pageTime, "the failsafe page", r.inFailsafe)

@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -176,6 +178,47 @@ func TestHangup(t *testing.T) {
 	if crashes := r.crashes(); len(crashes) > 0 {
 		t.Errorf("that counts as crashes: %+v", crashes)
 	}
+}
+
+// TestDrain stops a server in the middle of a request, which is finished.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, soon)
+	r.start()
+	r.within(pageTime, "the server", r.ready)
+	wasm, err := os.ReadFile("../../../modules/hello-c/hello.wasm")
+	must(err)
+	body, send := io.Pipe()
+	type answer struct {
+		resp *http.Response
+		err  error
+	}
+	answered := make(chan answer, 1)
+	owner := r.owner()
+	go func() {
+		resp, err := owner.Do(t.Context(), "POST", "/packages/upload", url.Values{"name": {"drained.wasm"}}, body)
+		answered <- answer{resp, err}
+	}()
+	_, err = send.Write(wasm[:10])
+	must(err)
+	must(r.command.Process.Signal(syscall.SIGTERM))
+	select {
+	case a := <-answered:
+		t.Fatalf("the request ends before it was sent: %v", a.err)
+	case <-time.After(500 * time.Millisecond):
+	}
+	_, err = send.Write(wasm[10:])
+	must(err)
+	must(send.Close())
+	if a := <-answered; a.err != nil {
+		t.Errorf("the request that ran was not finished: %v\n%s", a.err, r.stderr)
+	} else {
+		a.resp.Body.Close()
+	}
+	if err := <-r.ended; err != nil {
+		t.Errorf("the wrapper ends with %v", err)
+	}
+	r.ended <- nil
 }
 
 func (r *rig) crashes() []record.Crash {

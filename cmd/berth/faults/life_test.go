@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -320,6 +322,18 @@ func TestConsolePortTaken(t *testing.T) {
 	if took := time.Since(begin); took > pageTime {
 		t.Errorf("it takes %v", took)
 	}
+}
+
+// TestPasswordFile starts a server that is to take its password from a file
+// which is not there yet.
+func TestPasswordFile(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, soon)
+	r.PasswordFile = filepath.Join(t.TempDir(), "password")
+	r.wantFault("no such file or directory", func() { must(os.WriteFile(r.PasswordFile, []byte(ownerPassword+"\n"), 0o600)) })
+	r.mustCall("POST", "/system/restart", api.RestartRequest{Mode: "failsafe"}, nil)
+	r.within(pageTime, "the failsafe page", r.inFailsafe)
+	r.page() // logs in by the password in the file
 }
 
 // TestNewerStore starts a server whose store a later version has written.

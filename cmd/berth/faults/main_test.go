@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -38,12 +40,13 @@ const ownerPassword = "canary-of-the-owner-7261"
 
 // A setup is how a server is run.
 type setup struct {
-	Data    string
-	Console int    // port
-	Site    string // address
-	Limits  wrapper.Limits
-	Tracer  []string // command that runs the child; nil: none
-	Fault   string   // file that holds a [sabotage] while there is a cause
+	Data         string
+	Console      int    // port
+	Site         string // address
+	Limits       wrapper.Limits
+	PasswordFile string
+	Tracer       []string // command that runs the child; nil: none
+	Fault        string   // file that holds a [sabotage] while there is a cause
 }
 
 func TestMain(m *testing.M) {
@@ -83,7 +86,7 @@ func TestMain(m *testing.M) {
 }
 
 func (s setup) config() service.Config {
-	return service.Config{Data: s.Data, Site: s.Site, Port: s.Console, Version: "test", Stderr: os.Stderr}
+	return service.Config{Data: s.Data, Site: s.Site, Port: s.Console, PasswordFile: s.PasswordFile, Version: "test", Stderr: os.Stderr}
 }
 
 func compiler(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, os.Args[0], asCompiler) }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -47,7 +49,11 @@ func TestDeaths(t *testing.T) {
 		for _, phase := range phases {
 			t.Run(d.kind+" in "+string(phase), func(t *testing.T) {
 				t.Parallel()
-				r := newRig(t, fast)
+				limits := quick
+				if d.kind == "hang" {
+					limits = fast
+				}
+				r := newRig(t, limits)
 				before := r.remembered()
 				r.sabotage(sabotage{Phase: phase, Kind: d.kind})
 				begin := time.Now()
@@ -74,7 +80,6 @@ func TestDeaths(t *testing.T) {
 					t.Errorf("visitors get %d meanwhile", status)
 				}
 				r.wantUnchanged(before)
-				// Leaving without the cause gone comes back here.
 				r.mend()
 				r.leave("normal", nil)
 				r.within(pageTime, "the server", r.ready)
@@ -194,9 +199,9 @@ func TestSurroundings(t *testing.T) {
 				t.Parallel()
 				var r *rig
 				if s.tmpfs {
-					r = newRigIn(t, tmpfs(t), fast)
+					r = newRigIn(t, tmpfs(t), quick)
 				} else {
-					r = newRig(t, fast)
+					r = newRig(t, quick)
 				}
 				before := r.remembered()
 				r.sabotage(sabotage{Phase: phase, Kind: s.kind})
@@ -208,7 +213,7 @@ func TestSurroundings(t *testing.T) {
 					return failsafe || s.alive != nil && r.ready()
 				})
 				if took := time.Since(begin); took > pageTime {
-					t.Errorf("it takes %v", took)
+					t.Errorf("it takes %v\n%s", took, r.stderr)
 				}
 				mended := false
 				mend := func() {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -113,8 +115,10 @@ type rig struct {
 	browser *http.Client
 }
 
-// fast are limits with which a hang is noticed ten times as fast, and crashes
-// are retried five times as fast.
+// quick are limits with which crashes are retried five times as fast.
+var quick = wrapper.Limits{Drain: 5 * time.Second, Scale: 0.2}
+
+// fast are limits with which a hang is noticed ten times as fast, too.
 var fast = wrapper.Limits{Beat: 500 * time.Millisecond, Dump: 200 * time.Millisecond, Drain: 5 * time.Second, Scale: 0.2}
 
 func newRig(t *testing.T, limits wrapper.Limits) *rig {
@@ -271,8 +275,8 @@ func (r *rig) inFailsafe() bool {
 
 // ready reports whether the server answers there.
 func (r *rig) ready() bool {
-	status, _ := r.get(r.console + "/readyz")
-	return status == http.StatusOK
+	status, body := r.get(r.console + "/readyz")
+	return status == http.StatusOK && body == "ready\n"
 }
 
 // within waits for something to become true.

@@ -136,7 +136,7 @@ func TestCopyToProduction(t *testing.T) {
 		t.Error("visitors see the beta")
 	}
 	j.click("See what promoting it would change")
-	j.sees("file public/style.css")
+	j.sees("public/style.css")
 	j.audit("promote")
 	j.click("Promote")
 	j.sees("Promoted.")

@@ -60,7 +60,8 @@ func TestKeyboard(t *testing.T) {
 	j.wait(`document.activeElement.id === "main"`, "the content has no focus")
 	j.tabTo("Install Foobar")
 	j.press(kb.Enter)
-	j.sees("done")
+	j.wait(`location.pathname.startsWith("/jobs/")`, "Enter does not install")
+	j.sees("Put it on your site")
 
 	j.press("k", input.ModifierCtrl)
 	j.wait(`document.getElementById("search").open && document.activeElement.name === "q"`, "Ctrl-K does not open the search")

@@ -79,7 +79,7 @@ func TestFirstStartToProduction(t *testing.T) {
 	j.sees("Stands on every bill.")
 	j.audit("new-mount")
 	j.fill(`[name="set.owner"]`, "Jimmy")
-	j.click("Put it into the beta")
+	j.click("Put it on the site")
 	j.sees("It stands in the beta of /")
 	j.audit("mount-beta")
 
@@ -98,13 +98,17 @@ func TestFirstStartToProduction(t *testing.T) {
 		t.Errorf("it took %d clicks and %d values", j.clicks, j.typed)
 	}
 	j.open("/")
+	j.sees("Last changes")
+	if strings.Contains(j.text(), "From here to your visitors") {
+		t.Errorf("Home still has something to do:\n%s", j.text())
+	}
 	j.audit("home-done")
 
 	// Back in two clicks from any page, within five seconds.
 	j.open("/logs")
 	j.clicks = 0
 	j.click("Undo")
-	j.sees("This is what would change.")
+	j.sees("What would change")
 	j.audit("back")
 	start := time.Now()
 	j.click("Go back")

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -13,7 +14,9 @@ import (
 // affected says what an edit touches, so that no more is looked at.
 type affected struct {
 	mounts   []string // IDs
+	packages []string // whose own configuration is set
 	settings bool     // of the whole site
+	fields   []string // which of them, as [revision.Changes] names them, or [sharedValues]; nil: any
 	mayLose  bool     // the owner knows that going back loses data
 }
 
@@ -44,6 +47,9 @@ func (s *Server) changeData(ctx context.Context, why string, edit func(*revision
 	var staged *site.Staged
 	rev, err := s.chain.Commit(ctx, base, revision.Edit{Who: console.Caller(ctx), Why: why, Apply: func(d *revision.Draft) error {
 		touched, err := edit(d)
+		if overtaken := s.overtaken(ctx, base, touched); overtaken != nil {
+			return overtaken // even if the edit failed: that is why, more often than not
+		}
 		if err != nil {
 			return err
 		}
@@ -78,6 +84,46 @@ func (s *Server) changeData(ctx context.Context, why string, edit func(*revision
 	staged.Swap()
 	s.servesAnother(rev)
 	return rev, apiMoves(settlement.moves), nil
+}
+
+// overtaken refuses a change if what it touches was changed since the revision
+// that its owner has looked at. What others did elsewhere does not matter.
+func (s *Server) overtaken(ctx context.Context, head *revision.Revision, touched affected) error {
+	number := console.Base(ctx)
+	if number == 0 || number == head.Number {
+		return nil
+	}
+	seen, err := s.chain.At(ctx, number)
+	if err != nil {
+		return err
+	}
+	since, err := s.chain.Changes(ctx, seen, head)
+	if err != nil {
+		return err
+	}
+	common := touched.settings && touched.fields == nil && len(since.Settings)+len(since.Shared) > 0
+	for _, field := range touched.fields {
+		common = common || contains(field, since.Settings) || field == sharedValues && len(since.Shared) > 0
+	}
+	for _, id := range touched.mounts {
+		common = common || contains(id, since.Added, since.Removed, since.Changed)
+	}
+	for _, pkg := range touched.packages {
+		common = common || contains(pkg, since.Packages)
+	}
+	if common {
+		return &revision.ConflictError{Base: number, Head: head.Info}
+	}
+	return nil
+}
+
+// sharedValues stands for all of them among the settings that a change touches.
+const sharedValues = "shared"
+
+// basedOn is for a change that was worked out from a revision: if another takes
+// place before it, nothing of that may be overwritten.
+func basedOn(ctx context.Context, rev *revision.Revision) context.Context {
+	return console.WithBase(ctx, cmp.Or(console.Base(ctx), rev.Number))
 }
 
 // draftChange translates what an edit touched for the running site.

@@ -149,21 +149,17 @@ func (s *Server) configUsers(ctx context.Context, rev *revision.Revision) ([]con
 		return nil, err
 	}
 	var users []config.User
-	for m, err := range s.chain.Mounts(ctx, rev) {
+	for p, err := range s.parts(ctx, rev) {
 		if err != nil {
 			return nil, err
 		}
-		for _, slot := range []revision.Slot{revision.Production, revision.Beta} {
-			for _, unit := range m.In(slot).Units() {
-				for _, node := range unit.Lock.Nodes {
-					pkg, err := s.packages.open(ctx, node.ID)
-					if err != nil {
-						return nil, err
-					}
-					users = append(users, config.User{Where: m.Route() + " (" + string(slot) + ")", Package: node.ID.Package, Schema: pkg.schema,
-						Levels: s.levels(rev.Settings, packages[node.ID.Package], m, unit, node.ID.Package)})
-				}
+		for _, node := range p.unit.Lock.Nodes {
+			pkg, err := s.packages.open(ctx, node.ID)
+			if err != nil {
+				return nil, err
 			}
+			users = append(users, config.User{Where: p.where, Package: node.ID.Package, Schema: pkg.schema,
+				Levels: s.levels(rev.Settings, packages[node.ID.Package], p.mount, p.unit, node.ID.Package)})
 		}
 	}
 	return users, nil
@@ -198,6 +194,8 @@ func (s *Server) changeConfig(ctx context.Context, in api.ConfigChange) (console
 	_, err = s.change(ctx, cmp.Or(in.Why, why), func(draft *revision.Draft) (affected, error) {
 		touched := affected{mounts: []string{in.Mount}}
 		if place.Level == config.Package {
+			touched.settings = true // filters of the whole site take it too
+			touched.packages = []string{pkg}
 			if touched.mounts, err = s.usersOf(ctx, draft.Base(), pkg); err != nil {
 				return touched, err
 			}

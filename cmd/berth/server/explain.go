@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/berth-host/berth/host/console"
@@ -95,6 +96,9 @@ func explain(err error) *console.Error {
 	}
 	if e := (*fetch.ForbiddenError)(nil); errors.As(err, &e) && e.Origin != "" {
 		return detailed(&console.Error{Status: http.StatusForbidden, Code: "not_allowed", Message: err.Error()}, api.OriginWanted{Origin: e.Origin, Reason: e.Reason})
+	}
+	if e := (*revision.ConflictError)(nil); errors.As(err, &e) {
+		return &console.Error{Status: http.StatusConflict, Code: "conflict", Message: e.Error(), Hint: fmt.Sprintf("nothing was changed; berth diff %d %d shows what is different now", e.Base, e.Head.Number)}
 	}
 	if e := explainDraft(err); e != nil {
 		return e

@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -136,5 +137,50 @@ func TestPasswordFilter(t *testing.T) {
 	f.call("PUT", "/site/filters", api.SiteFiltersRequest{Filters: []string{}}, &filters)
 	if status, _, _ := newBrowser(f).ask("/open", nil); status != 200 || len(filters.Filters) != 0 {
 		t.Errorf("without the filter: %d, %v", status, filters)
+	}
+}
+
+// TestSiteFilterIsInUse asks that what stands before the whole site counts as
+// part of it: a server whose filter is gone doesn't start.
+func TestSiteFilterIsInUse(t *testing.T) {
+	f := newFixture(t)
+	var job console.Job
+	f.call("POST", "/bundled", api.InstallBundled{ID: "password"}, &job)
+	f.follow(job, new(json.RawMessage))
+	f.publish("marker.example/a", "v1.0.0", 1, "")
+	f.install(f.url("marker.example/a"))
+	f.call("POST", "/mounts", api.MountRequest{Package: "marker.example/a", Path: "/", Slot: "production"}, nil)
+	configure := func(change api.ConfigChange) error {
+		change.Level, change.Package = "package", passwordPackage
+		return f.owner.Call(t.Context(), "PATCH", "/config", nil, change, nil)
+	}
+	if err := configure(api.ConfigChange{Set: plain("password", "correct horse")}); err != nil {
+		t.Fatal(err)
+	}
+	f.call("PUT", "/site/filters", api.SiteFiltersRequest{Filters: []string{passwordPackage}}, nil)
+
+	visitor := newBrowser(f)
+	visitor.ask("/.password", url.Values{"password": {"correct horse"}, "back": {"/"}})
+	if status, _, _ := visitor.ask("/", nil); status != 200 {
+		t.Fatalf("who knows the password gets %d", status)
+	}
+	if err := configure(api.ConfigChange{Set: plain("password", "battery staple")}); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, _ := visitor.ask("/", nil); status != 401 {
+		t.Errorf("another password lets in who knows the old one: %d", status)
+	}
+	if err := configure(api.ConfigChange{Unset: []string{"password"}}); err == nil {
+		t.Error("what the filter requires is taken away")
+	}
+
+	var why api.Why
+	f.get("/why", url.Values{"package": {passwordPackage}}, &why)
+	if len(why.Paths) != 2 || why.Paths[0].Root != "filter of the whole site" {
+		t.Errorf("why: %+v", why)
+	}
+	err := f.owner.Call(t.Context(), "DELETE", "/packages", url.Values{"package": {passwordPackage}, "version": {"v1.0.0"}}, nil, nil)
+	if e := (*console.Error)(nil); !errors.As(err, &e) || !strings.Contains(e.Message, "filter of the whole site") {
+		t.Errorf("a package that stands before the whole site is removed: %v", err)
 	}
 }

@@ -176,6 +176,10 @@ func (s *Server) slotOf(ctx context.Context, mount, slotName string) (*revision.
 }
 
 func (s *Server) changeGrants(ctx context.Context, in api.GrantRequest) (api.Mount, error) {
+	head, err := s.chain.Head(ctx)
+	if err != nil {
+		return api.Mount{}, err
+	}
 	d, err := s.slotOf(ctx, in.Mount, in.Slot)
 	if err != nil {
 		return api.Mount{}, err
@@ -201,7 +205,7 @@ func (s *Server) changeGrants(ctx context.Context, in api.GrantRequest) (api.Mou
 	if why == "" {
 		why = fmt.Sprintf("permissions of %s at %s (%s)", pkg, s.routeOf(ctx, in.Mount), slot)
 	}
-	rev, err := s.change(ctx, why, func(draft *revision.Draft) (affected, error) {
+	rev, err := s.change(basedOn(ctx, head), why, func(draft *revision.Draft) (affected, error) {
 		return affected{mounts: []string{in.Mount}}, draft.SetGrants(in.Mount, slot, pkg, given)
 	})
 	if err != nil {

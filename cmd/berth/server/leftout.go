@@ -58,22 +58,12 @@ func (s *Server) leaveOutNew(ctx context.Context) error {
 		return fmt.Errorf("%s: the last good revision: %w", OptionWithoutNew, err)
 	}
 	s.leftOut.known = map[string]bool{}
-	note := func(u *revision.Unit) {
-		for _, node := range u.Lock.Nodes {
-			s.leftOut.known[node.ID.String()] = true
-		}
-	}
-	for i := range good.Settings.Filters {
-		note(&good.Settings.Filters[i])
-	}
-	for m, err := range s.chain.Mounts(ctx, good) {
+	for p, err := range s.parts(ctx, good) {
 		if err != nil {
 			return err
 		}
-		for _, slot := range slots {
-			for _, u := range m.In(slot).Units() {
-				note(u)
-			}
+		for _, node := range p.unit.Lock.Nodes {
+			s.leftOut.known[node.ID.String()] = true
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/berth-host/berth/host/console"
@@ -18,6 +19,7 @@ import (
 	"github.com/berth-host/berth/registry/manifest"
 	"github.com/berth-host/berth/registry/name"
 	"github.com/berth-host/berth/registry/revision"
+	"github.com/berth-host/berth/registry/store"
 )
 
 func (s *Server) mountRoutes() []console.Route {
@@ -56,13 +58,15 @@ func (s *Server) getSite(ctx context.Context, _ console.Nothing) (api.Site, erro
 
 func (s *Server) changeSite(ctx context.Context, in api.SiteChange) (api.Site, error) {
 	_, err := s.change(ctx, cmp.Or(in.Why, siteWhy(in)), func(d *revision.Draft) (affected, error) {
-		now := d.Settings()
+		now, touched := d.Settings(), affected{settings: true}
 		if in.Title != nil {
+			touched.fields = append(touched.fields, "title")
 			if err := d.SetTitle(*in.Title); err != nil {
 				return affected{}, err
 			}
 		}
 		if in.Host != nil || in.BetaHost != nil {
+			touched.fields = append(touched.fields, "host", "betaHost")
 			host, beta := now.Host, now.BetaHost
 			if in.Host != nil {
 				host = *in.Host
@@ -75,9 +79,10 @@ func (s *Server) changeSite(ctx context.Context, in api.SiteChange) (api.Site, e
 			}
 		}
 		if in.Open != nil {
+			touched.fields = append(touched.fields, "open")
 			d.SetOpen(*in.Open)
 		}
-		return affected{settings: true}, nil
+		return touched, nil
 	})
 	if err != nil {
 		return api.Site{}, err
@@ -95,10 +100,26 @@ func siteWhy(in api.SiteChange) string {
 	return "change the site's settings"
 }
 
+// A mountList is what [Server.listMounts] says of a revision. Many pages ask for
+// it, and it changes seldom.
+type mountList struct {
+	mu     sync.Mutex
+	known  bool
+	of     store.Hash // the revision
+	mounts []api.Mount
+}
+
+// listMounts returns a list that is shared: it must not be changed.
 func (s *Server) listMounts(ctx context.Context, _ console.Nothing) ([]api.Mount, error) {
 	head, err := s.chain.Head(ctx)
 	if err != nil {
 		return nil, err
+	}
+	l := &s.mounts
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.known && l.of == head.Hash {
+		return l.mounts, nil
 	}
 	mounts := []api.Mount{}
 	for m, err := range s.chain.Mounts(ctx, head) {
@@ -108,6 +129,7 @@ func (s *Server) listMounts(ctx context.Context, _ console.Nothing) ([]api.Mount
 		mounts = append(mounts, describeMount(m))
 	}
 	slices.SortFunc(mounts, func(a, b api.Mount) int { return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Path, b.Path)) })
+	l.known, l.of, l.mounts = true, head.Hash, mounts
 	return mounts, nil
 }
 
@@ -322,6 +344,7 @@ func (s *Server) setSlot(ctx context.Context, in api.SlotRequest) (api.Mount, er
 	if err != nil {
 		return api.Mount{}, err
 	}
+	ctx = basedOn(ctx, head)
 	why := cmp.Or(in.Why, fmt.Sprintf("put %s into %s (%s)", deployment.Lock.Root, m.Route(), slot))
 	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
 		if err := d.SetSlot(in.Mount, slot, *deployment); err != nil {
@@ -409,9 +432,10 @@ func (s *Server) clearSlot(ctx context.Context, in api.SlotRef) (api.Mount, erro
 }
 
 func (s *Server) setPolicy(ctx context.Context, in api.PolicyRequest) (api.Mount, error) {
-	why := fmt.Sprintf("show the beta of %s to: %s", s.routeOf(ctx, in.Mount), in.Mode)
+	policy := revision.BetaPolicy{Mode: revision.BetaMode(in.Mode), Percent: in.Percent}
+	why := fmt.Sprintf("show the beta of %s to: %s", s.routeOf(ctx, in.Mount), policy)
 	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
-		return affected{mounts: []string{in.Mount}}, d.SetBetaPolicy(in.Mount, revision.BetaPolicy{Mode: revision.BetaMode(in.Mode), Percent: in.Percent})
+		return affected{mounts: []string{in.Mount}}, d.SetBetaPolicy(in.Mount, policy)
 	})
 	if err != nil {
 		return api.Mount{}, err

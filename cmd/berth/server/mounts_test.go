@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/berth-host/berth/failsafe/record"
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/registry/config"
@@ -118,5 +122,59 @@ func TestDeploymentDigest(t *testing.T) {
 		if now == strings.Fields(first)[i] {
 			t.Error("the name does not depend on the server's key")
 		}
+	}
+}
+
+// TestRemoveWhileMounting removes a package while it is being mounted: the site
+// never gets a mount whose package is gone.
+func TestRemoveWhileMounting(t *testing.T) {
+	f := newFixture(t)
+	f.publish("marker.example/a", "v1.0.0", 1, "")
+	package1 := url.Values{"package": {"marker.example/a"}, "version": {"v1.0.0"}}
+	for try := range 20 {
+		f.install(f.url("marker.example/a"))
+		path := fmt.Sprintf("/%d", try)
+		var mounting, removing error
+		var both sync.WaitGroup
+		both.Go(func() {
+			mounting = f.owner.Call(t.Context(), "POST", "/mounts", nil, api.MountRequest{Package: "marker.example/a", Path: path}, nil)
+		})
+		both.Go(func() {
+			time.Sleep(time.Duration(try) * 500 * time.Microsecond)
+			removing = f.owner.Call(t.Context(), "DELETE", "/packages", package1, nil, nil)
+		})
+		both.Wait()
+		if mounting == nil && removing == nil {
+			t.Fatal("the package was removed, and is mounted")
+		}
+		if mounting == nil {
+			return // it stays in use
+		}
+	}
+	t.Log("no mount was quick enough")
+}
+
+// TestLastGoodKeepsItsPackages asks that the server can start with the last good
+// revision, however many came after it.
+func TestLastGoodKeepsItsPackages(t *testing.T) {
+	f := newFixture(t)
+	f.publish("marker.example/a", "v1.0.0", 1, "")
+	f.install(f.url("marker.example/a"))
+	remove := func() error {
+		return f.owner.Call(t.Context(), "DELETE", "/packages", url.Values{"package": {"marker.example/a"}, "version": {"v1.0.0"}}, nil, nil)
+	}
+	var m api.Mount
+	f.call("POST", "/mounts", api.MountRequest{Package: "marker.example/a", Path: "/", Slot: "production"}, &m)
+	f.server.proof.set(record.Good)
+	f.call("DELETE", "/mounts/"+m.ID, nil, nil)
+	for n := range newestKept {
+		f.call("PATCH", "/site", map[string]any{"title": fmt.Sprint(n)}, nil)
+	}
+	if err := remove(); err == nil || !strings.Contains(err.Error(), "/ (production) in revision 2") {
+		t.Errorf("a package of the last good revision is removed: %v", err)
+	}
+	f.server.proof.set(record.Good)
+	if err := remove(); err != nil {
+		t.Error(err)
 	}
 }

@@ -56,7 +56,7 @@ func (n *notices) list() []Notice {
 }
 
 const (
-	lookEvery = 5 * time.Second
+	lookEvery = 2 * time.Second
 	// lowSpace is how much free space the data folder needs at least before
 	// its owner is warned, in bytes.
 	lowSpace = 64 << 20

@@ -79,11 +79,19 @@ func (s *Server) glanceAt(ctx context.Context, head *revision.Revision) (api.Fac
 		return g.facts, g.problems, nil
 	}
 	facts, problems := api.Facts{}, []api.Problem{}
+	mounted := map[string]bool{} // packages: what they can't do without was set there
 	for m, err := range s.chain.Mounts(ctx, head) {
 		if err != nil {
 			return facts, nil, err
 		}
 		facts.Mounts++
+		for _, slot := range []revision.Slot{revision.Production, revision.Beta} {
+			for _, unit := range m.In(slot).Units() {
+				for _, node := range unit.Lock.Nodes {
+					mounted[node.ID.Package] = true
+				}
+			}
+		}
 		if m.Production != nil {
 			facts.Production++
 		}
@@ -105,7 +113,7 @@ func (s *Server) glanceAt(ctx context.Context, head *revision.Revision) (api.Fac
 			continue
 		}
 		for _, v := range values {
-			if v.Problem != "" {
+			if v.Problem != "" && !mounted[rec.ID.Package] {
 				facts.Missing++
 				break
 			}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -274,6 +275,8 @@ func (s *Server) collect(ctx context.Context) {
 }
 
 func (s *Server) removePackage(ctx context.Context, in api.PackageRef) (console.Nothing, error) {
+	s.changing.Lock() // what is about to be mounted is in use
+	defer s.changing.Unlock()
 	id := name.ID{Package: in.Package, Version: in.Version}
 	users, err := s.users(ctx)
 	if err != nil {
@@ -301,46 +304,71 @@ func (s *Server) removePackage(ctx context.Context, in api.PackageRef) (console.
 	return console.Nothing{}, s.packages.forget(id)
 }
 
-// users says which slots of the site hold a version, now or in a revision to
-// which the owner may want to go back soon.
+// users says what of the site holds a version, now or in a revision to which
+// the owner may want to go back soon.
 func (s *Server) users(ctx context.Context) (map[name.ID][]string, error) {
 	users := map[name.ID][]string{}
 	head, err := s.chain.Head(ctx)
 	if err != nil {
 		return nil, err
 	}
-	for number := head.Number; number+keptRevisions > head.Number; number-- {
-		rev, err := s.chain.At(ctx, number)
-		if err != nil {
-			return nil, err
-		}
-		for m, err := range s.chain.Mounts(ctx, rev) {
+	for _, id := range s.gate.packages() {
+		users[id] = append(users[id], "the access to the console")
+	}
+	kept, err := s.keptRevisions(ctx, head)
+	if err != nil {
+		return nil, err
+	}
+	for _, rev := range kept {
+		for p, err := range s.parts(ctx, rev) {
 			if err != nil {
 				return nil, err
 			}
-			for _, slot := range []revision.Slot{revision.Production, revision.Beta} {
-				for _, unit := range m.In(slot).Units() {
-					for _, node := range unit.Lock.Nodes {
-						who := fmt.Sprintf("%s (%s)", m.Route(), slot)
-						if number != head.Number {
-							who += fmt.Sprintf(" in revision %d", number)
-						}
-						if !slices.Contains(users[node.ID], who) {
-							users[node.ID] = append(users[node.ID], who)
-						}
-					}
+			who := p.where
+			if rev.Number != head.Number {
+				who += fmt.Sprintf(" in revision %d", rev.Number)
+			}
+			for _, node := range p.unit.Lock.Nodes {
+				if !slices.Contains(users[node.ID], who) {
+					users[node.ID] = append(users[node.ID], who)
 				}
 			}
-		}
-		if number == 0 {
-			break
 		}
 	}
 	return users, nil
 }
 
-// keptRevisions is how many of the newest revisions keep their packages.
-const keptRevisions = 4
+// keptRevisions returns the revisions that keep their packages: the newest,
+// and the last good one, with which the server starts when the head fails.
+func (s *Server) keptRevisions(ctx context.Context, head *revision.Revision) ([]*revision.Revision, error) {
+	kept := []*revision.Revision{head}
+	for number := head.Number; number > 0 && len(kept) < newestKept; {
+		number--
+		rev, err := s.chain.At(ctx, number)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, rev)
+	}
+	lastGood := s.start.LastGood
+	if number := s.proof.lastGood(); number != 0 {
+		lastGood = strconv.FormatUint(number, 10)
+	}
+	if lastGood == "" {
+		return kept, nil
+	}
+	switch good, err := s.chain.Find(ctx, lastGood); {
+	case errors.Is(err, revision.ErrNoRevision): // it was of another store
+	case err != nil:
+		return nil, err
+	case good.Number+newestKept <= head.Number:
+		kept = append(kept, good)
+	}
+	return kept, nil
+}
+
+// newestKept is how many of the newest revisions keep their packages.
+const newestKept = 4
 
 // why lists the chains of requirements that lead to a package, from what is
 // mounted and from what is installed.
@@ -359,15 +387,11 @@ func (s *Server) why(ctx context.Context, in api.PackageRef) (api.Why, error) {
 			out.Paths = append(out.Paths, p)
 		}
 	}
-	for m, err := range s.chain.Mounts(ctx, head) {
+	for p, err := range s.parts(ctx, head) {
 		if err != nil {
 			return out, err
 		}
-		for _, slot := range []revision.Slot{revision.Production, revision.Beta} {
-			for _, unit := range m.In(slot).Units() {
-				add(fmt.Sprintf("%s (%s)", m.Route(), slot), &unit.Lock)
-			}
-		}
+		add(p.where, &p.unit.Lock)
 	}
 	records, err := s.registry.Packages(ctx)
 	if err != nil {

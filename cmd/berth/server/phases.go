@@ -39,6 +39,7 @@ func (s *Server) report(ctx context.Context, r protocol.Report) error {
 // reportRevision names the revision that is being started. Its number is what
 // the wrapper remembers as the last good one.
 func (s *Server) reportRevision(ctx context.Context, number uint64) error {
+	s.proof.serve(number)
 	return s.report(ctx, protocol.Report{Phase: protocol.PhasePlan, Revision: strconv.FormatUint(number, 10)})
 }
 

@@ -22,7 +22,21 @@ const selfTestTime = 10 * time.Second
 type proof struct {
 	mu      sync.Mutex
 	state   record.State
+	serves  uint64        // number of the revision that is served
+	good    uint64        // the last one that was good in this run; 0: none yet
 	changed chan struct{} // another revision is served: it has to prove itself
+}
+
+func (p *proof) serve(revision uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.serves = revision
+}
+
+func (p *proof) lastGood() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.good
 }
 
 func (p *proof) now() record.State {
@@ -35,6 +49,9 @@ func (p *proof) set(s record.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.state = s
+	if s == record.Good {
+		p.good = p.serves
+	}
 }
 
 // serveProven tells the wrapper how the server is while it serves, until ctx
@@ -118,6 +135,7 @@ func (s *Server) servesAnother(rev *revision.Revision) {
 	if s.https.isNew(rev.Settings) {
 		s.certify(rev.Settings)
 	}
+	s.proof.serve(rev.Number)
 	s.events.Publish("site", map[string]uint64{"revision": rev.Number})
 	s.wrapper.Phase(protocol.Report{Phase: protocol.PhaseServe, Revision: fmt.Sprint(rev.Number)})
 	select {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/berth-host/berth/host/console"
@@ -139,8 +140,7 @@ func (s *Server) rollbackEdit(ctx context.Context, in api.RollbackRequest, targe
 	}
 }
 
-// showRollback tells what going back would change. For one mount it shows all
-// that differs between the revisions.
+// showRollback tells what going back would change.
 func (s *Server) showRollback(ctx context.Context, in api.RollbackQuery) (api.Diff, error) {
 	request := api.RollbackRequest{Mount: in.Mount, Revision: in.Revision}
 	head, target, err := s.rollbackTarget(ctx, request)
@@ -150,6 +150,9 @@ func (s *Server) showRollback(ctx context.Context, in api.RollbackQuery) (api.Di
 	diff, err := s.chain.Diff(ctx, head, target, s.catalog(ctx))
 	if err != nil {
 		return api.Diff{}, err
+	}
+	if in.Mount != "" { // of all that differs, only its mount goes back
+		diff = &revision.SiteDiff{From: diff.From, To: diff.To, Mounts: slices.DeleteFunc(diff.Mounts, func(m revision.MountDiff) bool { return m.ID != in.Mount })}
 	}
 	moves, text, err := s.preview(ctx, s.rollbackEdit(ctx, request, target))
 	if err != nil {

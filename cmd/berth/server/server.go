@@ -87,8 +87,10 @@ type Server struct {
 	events   *console.Events
 	sessions *console.Sessions
 	passkeys *passkeys.Passkeys
+	gate     gates
 	owner    *owner
 	glance   glance
+	mounts   mountList
 	watch    *watch
 	running
 	lines          *logs.Log // of everybody
@@ -197,6 +199,9 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := s.openPasskeys(); err != nil {
 		return s, err
 	}
+	if err := s.openGates(ctx); err != nil {
+		return s, err
+	}
 	if err := s.listen(metrics); err != nil {
 		return s, err
 	}
@@ -255,7 +260,7 @@ func (s *Server) listen(metrics prometheus.Gatherer) error {
 		Log: s.log, Tokens: &tokens{s.store, local}, Sessions: s.sessions, Metrics: metrics,
 		Ready: s.broken, Hosts: s.startup.ConsoleHosts, Explain: explain, Audit: s.writeAudit,
 	}, s.routes())
-	s.pages = web.New(web.Options{Log: s.log, Console: s.console, Sessions: s.sessions, Owner: s.owner})
+	s.pages = web.New(web.Options{Log: s.log, Console: s.console, Sessions: s.sessions, Owner: s.owner, Gate: s})
 	s.console.ServePages(s.pages)
 	s.localToken = localText
 	var err error
@@ -305,6 +310,7 @@ func (s *Server) routes() []console.Route {
 		s.interpreterRoutes(),
 		s.aboutRoutes(),
 		s.passkeyRoutes(),
+		s.mechanismRoutes(),
 		s.overviewRoutes(),
 		s.bundledRoutes(),
 		s.accessRoutes(),
@@ -427,6 +433,7 @@ func (s *Server) close() error {
 		s.jobs.Close()
 	}
 	s.plans.stop()
+	add(s.gate.close(ctx))
 	if s.site != nil {
 		add(s.site.Close(ctx))
 	}

@@ -146,7 +146,7 @@ func (s *Server) changeShared(ctx context.Context, in api.ConfigChange) error {
 		values[key] = nil
 	}
 	_, err = s.change(ctx, cmp.Or(in.Why, "change shared values"), func(draft *revision.Draft) (affected, error) {
-		touched := affected{settings: true}
+		touched := affected{settings: true, fields: []string{sharedValues}}
 		if touched.mounts, err = s.usersOf(ctx, draft.Base(), ""); err != nil {
 			return touched, err
 		}

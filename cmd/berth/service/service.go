@@ -43,21 +43,25 @@ func (c Config) load() (server.Startup, error) {
 	return s, err
 }
 
-// Wrap is the wrapper. Args are those by which the executable becomes
-// [Child] with the same configuration; ready is told the addresses once
-// somebody answers there. It returns the exit code of the process.
+// Wrap is the wrapper. The command in w, by default this program with the
+// arguments there, is to become [Child] with the same configuration; ready is
+// told the addresses once somebody answers there. It returns the exit code of
+// the process.
 func Wrap(ctx context.Context, c Config, w wrapper.Config, ready func(wrapper.Addresses)) int {
-	given, _, passwordErr := password.Given(c.PasswordFile)
 	w.Data, w.Stderr, w.Ready = c.Data, c.Stderr, ready
 	if w.Log == nil {
 		w.Log = slog.New(slog.NewTextHandler(c.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
-	w.Claimed = func() bool { return given != "" || password.In(c.Data).IsSet() }
+	w.Claimed = func() bool {
+		given, _, _ := password.Given(c.PasswordFile) // an error is one of the addresses' too
+		return given != "" || password.In(c.Data).IsSet()
+	}
 	w.Addresses = func() (wrapper.Addresses, error) {
 		s, err := c.load()
 		if err != nil {
 			err = &startupError{err}
 		}
+		_, _, passwordErr := password.Given(c.PasswordFile)
 		return wrapper.Addresses{Console: s.Console, Site: s.Site, HTTPS: s.HTTPS}, errors.Join(err, passwordErr)
 	}
 	return wrapper.Run(ctx, w)
@@ -90,8 +94,11 @@ func Child(ctx context.Context, c Config, child *protocol.Child, options server.
 	}
 	var restart *server.Restart
 	if cause := context.Cause(ctx); cause != nil {
-		if errors.Is(cause, context.Canceled) {
-			return protocol.ExitStop // it was told to
+		if errors.Is(cause, context.Canceled) { // it was told to stop
+			if err != nil && !errors.Is(err, context.Canceled) {
+				fmt.Fprintf(c.Stderr, "berth: error: on the way out: %v\n", err)
+			}
+			return protocol.ExitStop
 		}
 		err = cause
 	}

@@ -48,7 +48,7 @@ type Facts struct {
 	Mounts     int  `json:"mounts"`     // all
 	Production int  `json:"production"` // mounts with something in production
 	Beta       int  `json:"beta"`       // mounts with something in beta
-	Missing    int  `json:"missing"`    // packages that lack a required setting
+	Missing    int  `json:"missing"`    // packages that stand nowhere yet and lack a required setting
 	BetaSeen   bool `json:"betaSeen"`   // a beta was visited since the server started
 	Open       bool `json:"open"`
 }

@@ -13,6 +13,8 @@ var commonPages = []page{
 	{method: "GET", path: "/login", scope: console.ScopeAnybody, serve: (*request).loginPage},
 	{method: "POST", path: "/login", scope: console.ScopeAnybody, serve: (*request).login},
 	{method: "GET", path: "/emergency", scope: console.ScopeAnybody, serve: (*request).loginPage},
+	{method: "GET", path: console.GatePath + "{rest...}", scope: console.ScopeAnybody, serve: (*request).loginByGate},
+	{method: "POST", path: console.GatePath + "{rest...}", scope: console.ScopeAnybody, serve: (*request).loginByGate},
 	{method: "GET", path: "/claim", scope: console.ScopeAnybody, serve: (*request).claimPage},
 	{method: "POST", path: "/claim", scope: console.ScopeAnybody, serve: (*request).claim},
 	{method: "POST", path: "/logout", scope: console.ScopeAnybody, serve: (*request).logout},
@@ -31,6 +33,7 @@ var commonPages = []page{
 // A passwordForm is what the pages that ask for a password show.
 type passwordForm struct {
 	Next, Code, File string
+	Gate             string // what lets owners in instead of the password; "": nothing
 	Error            *console.Error
 }
 
@@ -42,7 +45,19 @@ func (r *request) loginPage() error {
 	if !r.handler.opts.Owner.Claimed() {
 		return r.redirect("/claim", "")
 	}
-	return r.show(layout{Title: "Log in", Template: "login", Bare: true, Scripts: []string{"passkeys.js"}, Data: passwordForm{Next: localPath(r.FormValue("next"))}})
+	form := passwordForm{Next: localPath(r.FormValue("next"))}
+	if r.URL.Path != "/emergency" {
+		form.Gate = r.handler.opts.Gate.LoginTitle()
+	}
+	return r.show(layout{Title: "Log in", Template: "login", Bare: true, Scripts: []string{"passkeys.js"}, Data: form})
+}
+
+// loginByGate shows what an access filter answers, or that it lets nobody in.
+func (r *request) loginByGate() error {
+	if e := r.handler.opts.Gate.Login(r.w, r.Request); e != nil {
+		return r.answer(e.Status, layout{Title: "Not logged in", Template: "not-let-in", Bare: true, Data: e})
+	}
+	return nil
 }
 
 func (r *request) login() error {

@@ -97,7 +97,7 @@ type configView struct {
 // A configGroup are the settings of one package, or those of the whole site.
 type configGroup struct {
 	Package string
-	Fields  []*field
+	Fields  []*settingField
 }
 
 type configList struct {
@@ -298,7 +298,7 @@ func (g configGroup) tell(e *console.Error) bool {
 	}
 	told := true
 	for _, p := range problems.Problems {
-		told = slices.ContainsFunc(g.Fields, func(f *field) bool { return f.tell(p) }) && told
+		told = slices.ContainsFunc(g.Fields, func(f *settingField) bool { return f.tell(p) }) && told
 	}
 	return told
 }

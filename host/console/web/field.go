@@ -14,10 +14,10 @@ import (
 	"github.com/berth-host/berth/host/console/api"
 )
 
-// A field is one value of a configuration form, made from its JSON Schema.
+// A settingField is one value of a configuration form, made from its JSON Schema.
 // Nothing that a schema says is trusted: it only chooses among the inputs here,
 // and all its texts are escaped by the templates.
-type field struct {
+type settingField struct {
 	Value   api.ConfigValue // the setting that it is, or belongs to
 	Name    string          // of the input: package and path
 	Path    string          // JSON Pointer below the package's configuration
@@ -31,10 +31,10 @@ type field struct {
 	Limits  string // in words
 	Needed  bool   // the package can't do without it
 	Secret  bool
-	Fields  []*field // of a group
-	Here    bool     // it is set at the level of the form, and can be taken away there
-	Reset   bool     // the owner wants that
-	Wrong   []string // what is wrong with it
+	Fields  []*settingField // of a group
+	Here    bool            // it is set at the level of the form, and can be taken away there
+	Reset   bool            // the owner wants that
+	Wrong   []string        // what is wrong with it
 
 	key   string          // its name in the object that it belongs to
 	items string          // type of a list's items
@@ -111,8 +111,8 @@ func (s fieldSchema) onlyType() string {
 type fieldMaker struct{ made int }
 
 // fields makes the fields of settings for a form that sets them at a level.
-func (m *fieldMaker) fields(values []api.ConfigValue, level string) []*field {
-	list := make([]*field, 0, len(values))
+func (m *fieldMaker) fields(values []api.ConfigValue, level string) []*settingField {
+	list := make([]*settingField, 0, len(values))
 	for _, v := range values {
 		s := readSchema(v.Schema)
 		if len(v.Types) > 0 { // with what the schema refers to
@@ -134,9 +134,9 @@ func (m *fieldMaker) fields(values []api.ConfigValue, level string) []*field {
 	return list
 }
 
-func (m *fieldMaker) field(v api.ConfigValue, key string, s fieldSchema, was json.RawMessage, above string, depth int) *field {
+func (m *fieldMaker) field(v api.ConfigValue, key string, s fieldSchema, was json.RawMessage, above string, depth int) *settingField {
 	m.made++
-	f := &field{Value: v, key: key, was: was, Path: above + "/" + pointerToken.Replace(key), ID: "f" + strconv.Itoa(m.made), Label: cmp.Or(s.Title, key), Help: s.Description, Secret: v.Secret}
+	f := &settingField{Value: v, key: key, was: was, Path: above + "/" + pointerToken.Replace(key), ID: "f" + strconv.Itoa(m.made), Label: cmp.Or(s.Title, key), Help: s.Description, Secret: v.Secret}
 	f.Name = v.Package + ":" + f.Path
 	f.Kind, f.Input = kindJSON, "text"
 	switch t := s.onlyType(); {
@@ -173,7 +173,7 @@ func (m *fieldMaker) field(v api.ConfigValue, key string, s fieldSchema, was jso
 }
 
 // text chooses the input for a string.
-func (f *field) text(s fieldSchema) {
+func (f *settingField) text(s fieldSchema) {
 	f.Kind = kindText
 	const long = 200 // characters, from which on a value wants several lines
 	switch {
@@ -216,7 +216,7 @@ func between(least, most *json.Number) string {
 }
 
 // shown is what stands in a field before anybody types.
-func (f *field) shown() string {
+func (f *settingField) shown() string {
 	if f.was == nil {
 		return ""
 	}
@@ -269,7 +269,7 @@ var pointerToken = strings.NewReplacer("~", "~0", "/", "~1")
 
 // tell puts a problem beside the field that it is about, and reports whether
 // there is one.
-func (f *field) tell(p api.ConfigProblem) bool {
+func (f *settingField) tell(p api.ConfigProblem) bool {
 	if p.Path != f.Path && !strings.HasPrefix(p.Path, f.Path+"/") {
 		return false
 	}
@@ -284,7 +284,7 @@ func (f *field) tell(p api.ConfigProblem) bool {
 
 // read takes over what was typed, and returns the value that it means; nil
 // when nothing is filled in. What can't be meant is told beside the field.
-func (f *field) read(form func(name string) string) (value any, ok bool) {
+func (f *settingField) read(form func(name string) string) (value any, ok bool) {
 	if f.Kind == kindGroup {
 		return f.readGroup(form)
 	}
@@ -320,16 +320,16 @@ func (f *field) read(form func(name string) string) (value any, ok bool) {
 func lines(text string) string { return strings.ReplaceAll(text, "\r\n", "\n") }
 
 // untouched reports whether the text is still what was shown.
-func (f *field) untouched() bool {
+func (f *settingField) untouched() bool {
 	return f.Kind != kindGroup && f.was != nil && f.Text == lines(f.shown())
 }
 
-func (f *field) wrong(says string) (any, bool) {
+func (f *settingField) wrong(says string) (any, bool) {
 	f.Wrong = append(f.Wrong, f.Label+" "+says+".")
 	return nil, false
 }
 
-func (f *field) number(text string) (any, bool) {
+func (f *settingField) number(text string) (any, bool) {
 	var n json.Number
 	if json.Unmarshal([]byte(text), &n) != nil || strings.HasPrefix(text, `"`) {
 		if f.items == "integer" {
@@ -340,7 +340,7 @@ func (f *field) number(text string) (any, bool) {
 	return n, true
 }
 
-func (f *field) readList() (any, bool) {
+func (f *settingField) readList() (any, bool) {
 	list := []any{}
 	for line := range strings.Lines(f.Text) {
 		text := strings.TrimSpace(line)
@@ -360,7 +360,7 @@ func (f *field) readList() (any, bool) {
 	return list, true
 }
 
-func (f *field) readGroup(form func(string) string) (any, bool) {
+func (f *settingField) readGroup(form func(string) string) (any, bool) {
 	object := map[string]any{}
 	var before map[string]json.RawMessage
 	_ = json.Unmarshal(f.was, &before) // what is no object has no members
@@ -385,7 +385,7 @@ func (f *field) readGroup(form func(string) string) (any, bool) {
 // emptied is what it means to have emptied a field that held something; nil:
 // take the value away. A default or a value from elsewhere would come back, so
 // that an empty one is set where there can be one.
-func (f *field) emptied() any {
+func (f *settingField) emptied() any {
 	comesBack := f.Value.Default != nil || f.Value.Shared != "" || !f.Here
 	switch {
 	case !comesBack:

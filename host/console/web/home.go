@@ -88,7 +88,8 @@ func (r *request) homeData() (data homeData, err error) {
 		return data, err
 	}
 	for _, job := range jobs {
-		if len(data.Jobs) < 3 {
+		way := job.Kind == "plan" && job.State == console.JobDone // to an install, which has a job of its own
+		if len(data.Jobs) < 3 && !way {
 			data.Jobs = append(data.Jobs, job)
 		}
 	}

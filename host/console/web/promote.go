@@ -1,10 +1,10 @@
 package web
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
+	"slices"
 
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
@@ -14,94 +14,131 @@ import (
 var promotePages = []page{
 	{method: "GET", path: "/releases/promote", scope: console.ScopeRead, serve: (*request).promotePage},
 	{method: "POST", path: "/releases/promote", scope: console.ScopeDeploy, serve: (*request).promote},
-	{method: "POST", path: "/releases/look", scope: console.ScopeDeploy, serve: (*request).lookAtBeta},
 }
 
 type promoteView struct {
 	Mount    api.Mount
-	Revision uint64     // that the owner looks at
-	Lines    []diffLine // what would change
-	Link     string     // to the beta, once it was asked for
-	Loses    bool       // going on loses data
+	Base     uint64 // the revision that the owner looks at
+	Now, New standingView
+	Groups   []changeGroup
+	Files    []comparedFile // of the two versions, line by line
+	LeftOut  int            // files that are not shown
+	Data     []api.DataMove
+	Loses    bool // going on loses data
+	BackLost bool // going back later will lose data
+	Possible bool
 	Error    *console.Error
 }
 
-// A diffLine is a line of what would change.
-type diffLine struct{ Class, Sign, Text string }
+// A standingView is a version as it stands in a slot.
+type standingView struct {
+	*api.Deployment
+	Package api.Package // zero when it is not installed any more
+}
+
+// maxPromoteFiles bounds what is shown line by line.
+const maxPromoteFiles = 30
 
 func (r *request) promotePage() error {
 	if r.FormValue("mount") == "" {
 		return r.redirect("/releases", "")
 	}
-	return r.showPromote(http.StatusOK, r.FormValue("mount"), nil)
+	return r.showPromote(http.StatusOK, nil)
 }
 
-func (r *request) showPromote(status int, mount string, change func(*promoteView)) error {
-	var v promoteView
-	if err := r.get("/mounts/"+url.PathEscape(mount), &v.Mount); err != nil {
+func (r *request) showPromote(status int, failed *console.Error) error {
+	v := promoteView{Error: failed}
+	mount := "/mounts/" + url.PathEscape(r.FormValue("mount"))
+	var err error
+	if v.Base, err = r.head(); err != nil {
 		return err
 	}
-	var site api.Site
-	if err := r.get("/site", &site); err != nil {
+	if err := r.get(mount, &v.Mount); err != nil {
 		return err
 	}
-	v.Revision = site.Revision
 	var diff api.Diff
-	err := r.get("/mounts/"+url.PathEscape(mount)+"/promotion", &diff)
-	if e := apiError(err); e != nil {
+	err = r.get(mount+"/promotion", &diff)
+	switch e := apiError(err); {
+	case e != nil && v.Mount.Beta != nil:
 		v.Error = e
-	} else if err != nil {
+		status = e.Status
+	case e != nil: // there is nothing in the beta, which the page says
+	case err != nil:
 		return err
-	}
-	v.Lines = diffLines(diff.Text)
-	if change != nil {
-		change(&v)
-	}
-	return r.answer(status, layout{Title: "Promote " + v.Mount.Host + v.Mount.Path, Template: "releases/promote", Data: v})
-}
-
-// diffLines reads what the API says of a change, one thing a line.
-func diffLines(text string) (lines []diffLine) {
-	for line := range strings.Lines(text) {
-		line = strings.TrimRight(line, "\n")
-		rest := strings.TrimLeft(line, " ")
-		sign, what, _ := strings.Cut(rest, " ")
-		switch sign {
-		case "+":
-			lines = append(lines, diffLine{"added", "+", what})
-		case "-":
-			lines = append(lines, diffLine{"removed", "−", what})
-		case "~":
-			lines = append(lines, diffLine{"", "~", what})
-		default:
-			lines = append(lines, diffLine{"place", "", line})
+	default:
+		var d api.SlotDiff
+		if err := json.Unmarshal(diff.Diff, &d); err != nil {
+			return err
+		}
+		v.Possible, v.Groups, v.Data, v.Loses = true, slotChanges("", &d), diff.Data, loses(diff.Data)
+		v.BackLost = d.Data != nil && d.Data.BackLosesWrites
+		if err := r.promotedFiles(&v); err != nil {
+			return err
 		}
 	}
-	return lines
+	return r.answer(status, layout{Title: "Promote " + v.Mount.Host + v.Mount.Path, Template: "releases/promote", Data: v, Styles: []string{"editor.css"}})
+}
+
+// promotedFiles looks up the two versions, and compares their files line by line.
+func (r *request) promotedFiles(v *promoteView) error {
+	var packages []api.Package
+	if err := r.get("/packages", &packages); err != nil {
+		return err
+	}
+	v.Now, v.New = standsAs(v.Mount.Production, packages), standsAs(v.Mount.Beta, packages)
+	if v.Now.Deployment == nil || v.Now.Ref() == v.New.Ref() {
+		return nil
+	}
+	var files api.FilesDiff
+	err := r.get("/packages/diff?"+url.Values{"from": {v.Now.Ref()}, "to": {v.New.Ref()}}.Encode(), &files)
+	if apiError(err) != nil {
+		return nil // one of them was removed: the page says which files differ all the same
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range files.Files {
+		if len(v.Files) == maxPromoteFiles {
+			v.LeftOut++
+			continue
+		}
+		v.Files = append(v.Files, comparedFile{f, compareRows(f.Hunks, false)})
+	}
+	// They are told line by line.
+	v.Groups = slices.DeleteFunc(v.Groups, func(g changeGroup) bool { return g.Title == filesTitle && len(v.Files) > 0 })
+	return nil
+}
+
+func standsAs(d *api.Deployment, packages []api.Package) standingView {
+	v := standingView{Deployment: d}
+	for _, p := range packages {
+		if d != nil && p.Package == d.Package && p.Version == d.Version {
+			v.Package = p
+		}
+	}
+	return v
+}
+
+// Ref names the version.
+func (v standingView) Ref() string { return v.Deployment.Package + "@" + v.Deployment.Version }
+
+// Title is what people call the module.
+func (v standingView) Title() string {
+	if v.Package.Title == "" {
+		return v.Deployment.Package
+	}
+	return v.Package.Title
 }
 
 func (r *request) promote() error {
-	mount := r.PostFormValue("mount")
-	revision, err := strconv.ParseUint(r.PostFormValue("revision"), 10, 64)
-	if err != nil {
-		return &console.Error{Status: http.StatusBadRequest, Code: "bad_request", Message: "The form does not say what you looked at.", Hint: "Go back, and promote again."}
-	}
-	in := api.PromoteRequest{Revision: revision, Why: r.PostFormValue("why"), LoseData: r.PostFormValue("lose") != ""}
-	err = r.call(http.MethodPost, "/mounts/"+url.PathEscape(mount)+"/promotion", in, nil)
-	if e := apiError(err); e != nil {
-		return r.showPromote(e.Status, mount, func(v *promoteView) { v.Error, v.Loses = e, e.Code == "data_loss" })
+	in := api.PromoteRequest{Why: r.PostFormValue("why"), LoseData: r.PostFormValue("lose") != ""}
+	id := r.PostFormValue("mount")
+	err := r.call(http.MethodPost, "/mounts/"+url.PathEscape(id)+"/promotion", in, nil)
+	if e := apiError(err); e != nil && e.Code != "conflict" {
+		return r.showPromote(e.Status, e)
 	}
 	if err != nil {
 		return err
 	}
-	return r.redirect("/releases", "Promoted. Visitors get it from now on.")
-}
-
-// lookAtBeta shows a link to the beta: a form can't lead out of the console.
-func (r *request) lookAtBeta() error {
-	var link api.BetaLink
-	if err := r.call(http.MethodPost, "/beta-links", api.BetaLinkRequest{}, &link); err != nil {
-		return err
-	}
-	return r.showPromote(http.StatusOK, r.PostFormValue("mount"), func(v *promoteView) { v.Link = link.URL })
+	return r.redirect(mountHref(id), "Promoted. Visitors get it from now on. If something is wrong, “Undo” above brings back what was there.")
 }

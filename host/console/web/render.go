@@ -35,7 +35,9 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"browser":  browser,
 	"planhref": planHref,
 	"planof":   planOf, "installedby": installedBy, "originwanted": originWanted,
-	"siteurl": siteURL, "permissiontext": permissionText,
+	"siteurl": siteURL, "permissiontext": permissionText, "reasontext": reasonText, "movetext": moveText,
+	"stale":     func(base uint64) staleView { return staleView{Base: base} },
+	"plural64":  func(n uint64, noun string) string { return plural(int(n), noun) },
 	"dict":      dict,
 	"mounthref": mountHref, "revisionhref": revisionHref, "packagehref": packageHref, "confighref": configHref,
 	"modulehref": moduleHref, "int": func(n uint64) int { return int(n) }, "int64": func(n int) int64 { return int64(n) },
@@ -208,6 +210,15 @@ func permissionText(name string) string {
 		return "Ask " + host + " over the network"
 	}
 	return "Keep data of its own"
+}
+
+// reasonText is why a module asks for a permission, in its author's words. Of its
+// own data there is no more to say than that.
+func reasonText(g api.Grant) string {
+	if g.Permission == "data" {
+		return ""
+	}
+	return g.Reason
 }
 
 // browser names a browser as people do; what calls itself otherwise is shown as it is.

@@ -26,6 +26,16 @@ type Options struct {
 	Console  *console.Console
 	Sessions *console.Sessions
 	Owner    Owner
+	Gate     Gate
+}
+
+// A Gate lets owners in by something else than their password.
+type Gate interface {
+	// LoginTitle is what it is called; "": there is none.
+	LoginTitle() string
+	// Login answers a request below [console.GatePath]. An error is for the one
+	// who asks, who was not answered.
+	Login(w http.ResponseWriter, r *http.Request) *console.Error
 }
 
 // An Owner is the owner's password. Errors are for the one who sent it.
@@ -183,6 +193,11 @@ func (h *Handler) run(w http.ResponseWriter, r *http.Request, pg page) {
 		req.askConfirm()
 		return
 	}
+	if e != nil && e.Code == "conflict" && req.base() != 0 {
+		if err = req.showConflict(e); err == nil {
+			return
+		}
+	}
 	h.Fail(w, r, h.opts.Console.Explain(r, err))
 }
 
@@ -204,7 +219,7 @@ func (h *Handler) Fail(w http.ResponseWriter, r *http.Request, e *console.Error)
 	nonce := rand.Text()
 	setHeaders(w.Header(), nonce)
 	req := &request{Request: r, handler: h, w: w, nonce: nonce}
-	req.answer(e.Status, layout{Title: "That didn't work", Template: "error", Bare: console.PrincipalOf(r.Context()) == nil, Data: e})
+	req.answer(e.Status, layout{Title: "That didn't work", Template: "error", Bare: console.PrincipalOf(r.Context()) == nil, Data: forOwners(e)})
 }
 
 // A request is one request for a page.
@@ -219,8 +234,15 @@ type request struct {
 // who is the owner who asks; nil on the pages for anybody.
 func (r *request) who() *console.Principal { return console.PrincipalOf(r.Context()) }
 
-// call calls the API; see [console.Console.Call].
+// call calls the API; see [console.Console.Call]. If a form holds the revision
+// that its owner has looked at, see [baseField], it goes along.
 func (r *request) call(method, path string, in, out any) error {
+	return r.handler.opts.Console.Call(console.WithBase(r.Context(), r.base()), method, path, in, out)
+}
+
+// callNow is call without the revision that the owner has looked at: for the
+// second of two changes, which follows one's own first.
+func (r *request) callNow(method, path string, in, out any) error {
 	return r.handler.opts.Console.Call(r.Context(), method, path, in, out)
 }
 
@@ -276,7 +298,7 @@ func localPath(next string) string {
 func apiError(err error) *console.Error {
 	var e *console.Error
 	if errors.As(err, &e) && e.Status < http.StatusInternalServerError && e.Code != "confirm" {
-		return e
+		return forOwners(e)
 	}
 	return nil
 }

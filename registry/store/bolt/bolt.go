@@ -23,6 +23,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
@@ -172,10 +173,26 @@ func (s *Store) Close() error {
 	return s.release()
 }
 
+// closeWait is how long closing the database may take.
+const closeWait = 2 * time.Second
+
+// closeDatabase closes the database. bbolt panics over damage with its locks
+// held, and closing it then never ends: it is left to the end of the process.
+func (s *Store) closeDatabase() error {
+	done := make(chan error, 1)
+	go func() { done <- guarded(s.db.Close) }()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(closeWait):
+		return fmt.Errorf("%s can't be closed any more: %w", databaseName, store.ErrCorrupt)
+	}
+}
+
 func (s *Store) release() error {
 	var err error
 	if s.db != nil {
-		err = guarded(s.db.Close)
+		err = s.closeDatabase()
 	}
 	return errors.Join(err, s.lock.Close())
 }

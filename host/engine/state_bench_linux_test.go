@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,7 +11,9 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/berth-host/berth/abi"
 	"github.com/berth-host/berth/abi/berth"
@@ -95,9 +98,11 @@ func BenchmarkRequest(b *testing.B) {
 				p := newHandlerPool(b, newHandlerEngine(b), handler(b, name), PoolConfig{Isolation: isolation})
 				ask(b, p)
 				b.ReportAllocs()
-				for b.Loop() {
-					ask(b, p)
-				}
+				reportCPU(b, func() {
+					for b.Loop() {
+						ask(b, p)
+					}
+				})
 			})
 		}
 	}
@@ -112,9 +117,11 @@ func BenchmarkReset(b *testing.B) {
 				e.restoring = way
 				p := newHandlerPool(b, e, handler(b, name), PoolConfig{})
 				ask(b, p)
-				for b.Loop() {
-					ask(b, p)
-				}
+				reportCPU(b, func() {
+					for b.Loop() {
+						ask(b, p)
+					}
+				})
 			})
 		}
 	}
@@ -127,14 +134,16 @@ func BenchmarkInstance(b *testing.B) {
 			p := newHandlerPool(b, newHandlerEngine(b), handler(b, name), PoolConfig{})
 			ask(b, p)
 			b.ReportAllocs()
-			for b.Loop() {
-				in, err := p.instantiate(context.Background(), newBudget(context.Background(), &p.limits))
-				if err != nil {
-					b.Fatal(err)
+			reportCPU(b, func() {
+				for b.Loop() {
+					in, err := p.instantiate(context.Background(), newBudget(context.Background(), &p.limits))
+					if err != nil {
+						b.Fatal(err)
+					}
+					in.finish()
+					in.close()
 				}
-				in.finish()
-				in.close()
-			}
+			})
 		})
 	}
 }
@@ -144,17 +153,16 @@ func BenchmarkFirstAnswer(b *testing.B) {
 	for _, name := range handlers {
 		b.Run(name, func(b *testing.B) {
 			e := newHandlerEngine(b)
-			module := handler(b, name)
-			p := newHandlerPool(b, e, module, PoolConfig{})
+			e.codeMemory = 0
+			p := newHandlerPool(b, e, handler(b, name), PoolConfig{})
 			ask(b, p)
-			for b.Loop() {
-				b.StopTimer()
-				p.rest()
-				e.codeMemory = 0
-				e.evict()
-				b.StartTimer()
-				ask(b, p)
-			}
+			reportCPU(b, func() {
+				for b.Loop() {
+					p.rest()
+					e.evict()
+					ask(b, p)
+				}
+			})
 		})
 	}
 }
@@ -197,6 +205,19 @@ func BenchmarkIdleInstance(b *testing.B) {
 	}
 }
 
+// reportCPU reports the processor's time of this process beside that of the
+// clock: on a busy machine it is what can be compared.
+func reportCPU(b *testing.B, loop func()) {
+	spent := func() time.Duration {
+		var u syscall.Rusage
+		_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // always knows the own process
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	before := spent()
+	loop()
+	b.ReportMetric(float64(spent()-before)/float64(b.N), "cpu-ns/op")
+}
+
 // private is the memory of this process that it shares with no other file or
 // process, in bytes.
 func private(t testing.TB) int64 {
@@ -212,4 +233,32 @@ func private(t testing.TB) int64 {
 	}
 	n, _ := strconv.ParseInt(string(found[1]), 10, 64)
 	return n << 10
+}
+
+// What a distinct small module takes in memory, with its code, image and an
+// instance that has answered.
+func BenchmarkDensity(b *testing.B) {
+	const modules = 1000
+	e := newHandlerEngine(b)
+	plain := handler(b, "c")
+	var pools []*Pool
+	b.Cleanup(func() {
+		for _, p := range pools {
+			p.Close(context.Background())
+		}
+	})
+	for b.Loop() {
+		ask(b, newHandlerPool(b, e, plain, PoolConfig{}))
+		before := private(b)
+		for i := range modules {
+			module := bytes.Replace(plain, []byte("hello"), fmt.Appendf(nil, "h%04d", i), 1)
+			if bytes.Equal(module, plain) {
+				b.Fatal("the module holds no such text")
+			}
+			p := newHandlerPool(b, e, module, PoolConfig{})
+			pools = append(pools, p)
+			ask(b, p)
+		}
+		b.ReportMetric(float64(private(b)-before)/modules, "B/module")
+	}
 }
