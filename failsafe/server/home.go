@@ -46,7 +46,7 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request, extra view) {
 		Failure: s.failure(crashes), Crashes: crashes, Records: problem, Machine: s.machine(),
 		LastGood: s.start.LastGood, Site: s.socket(protocol.Site), Options: s.start.Options,
 	}
-	o.New = o.Failure == nil && len(crashes) == 0 && s.start.LastGood == ""
+	o.New = s.start.Reason == "" && o.Failure == nil && len(crashes) == 0 && s.start.LastGood == ""
 	if o.LastGood != "" && boot.LastGood == o.LastGood {
 		o.LastAt = when(boot.LastGoodAt.Wall)
 	}

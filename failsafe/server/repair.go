@@ -103,12 +103,14 @@ func (s *Server) startupPage(w http.ResponseWriter, r *http.Request) {
 		number = 0
 	}
 	text, err := s.readStartup(number)
+	line := s.faultLine(s.start.Reason)
 	if number > 0 {
+		line = 0 // the reason is about the file itself
 		if now, err := s.readStartup(0); err == nil {
 			text.Sum = now.Sum // it will take the place of what is there now
 		}
 	}
-	s.showStartup(w, r, http.StatusOK, startupView{startupText: text, Copy: number, Line: s.faultLine(s.start.Reason)}, message(err), "")
+	s.showStartup(w, r, http.StatusOK, startupView{startupText: text, Copy: number, Line: line}, message(err), "")
 }
 
 func (s *Server) showStartup(w http.ResponseWriter, r *http.Request, status int, sv startupView, problem, notice string) {
@@ -237,6 +239,9 @@ func (s *Server) showCommands(w http.ResponseWriter, r *http.Request, status int
 func (s *Server) runCommand(w http.ResponseWriter, r *http.Request) {
 	typed := strings.TrimSpace(r.PostFormValue("command"))
 	words := strings.Fields(typed)
+	if c := findCommand(firstWord(words)); c != nil && len(words) > 2 && (slices.Equal(c.Args, []string{"PATH"}) || slices.Equal(c.Args, []string{"FILE"})) {
+		words = []string{c.Name, strings.TrimSpace(strings.TrimPrefix(typed, c.Name))} // there may be spaces in it
+	}
 	if arg := strings.TrimSpace(r.PostFormValue("argument")); arg != "" { // from a form of one command
 		words = append(words, arg)
 	}
@@ -262,6 +267,13 @@ func (s *Server) runCommand(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.startJob(w, r, strings.Join(words, " "), c.Limits, words, nil)
+}
+
+func firstWord(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return words[0]
 }
 
 func findCommand(name string) *helper.Command {

@@ -89,6 +89,13 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// TestSpaces holds that a path may have them.
+func TestSpaces(t *testing.T) {
+	h := loggedIn(t, "on")
+	_, page := h.post("/run", url.Values{"command": {"disable  /we ird"}})
+	wants(t, page, "did [&#34;disable&#34; &#34;/we ird&#34;]")
+}
+
 // TestOneAtATime holds that a job can be seen while it runs, bars others, and
 // can be cancelled; the next one is not barred by what it left.
 func TestOneAtATime(t *testing.T) {

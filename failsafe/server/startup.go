@@ -104,17 +104,22 @@ func (s *Server) saveStartup(ctx context.Context, text, sum string) error {
 	return smallfile.Write(path, []byte(text))
 }
 
-// keepCopy makes a text the newest copy and drops the oldest.
+// keepCopy makes a text the newest copy and drops the oldest. It is written
+// before the others move up: on a full disk they stay, however often it is
+// tried.
 func (s *Server) keepCopy(text string) error {
 	if newest, err := s.readStartup(1); err == nil && newest.Text == text {
 		return nil
 	}
-	for n := keptCopies; n > 1; n-- {
+	if err := smallfile.Write(s.copyPath(0), []byte(text)); err != nil {
+		return err
+	}
+	for n := keptCopies; n > 0; n-- {
 		if err := os.Rename(s.copyPath(n-1), s.copyPath(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return smallfile.Write(s.copyPath(1), []byte(text))
+	return nil
 }
 
 // checkStartup asks a helper, which knows the language of the file.

@@ -71,6 +71,7 @@ var explanations = []struct {
 	{errNoMigration, http.StatusConflict, "data_version", "nothing was changed; ask the author of the package for a version that migrates, or mount it at another path, where it begins anew"},
 	{errDataBusy, http.StatusConflict, "data_busy", "nothing was changed; try again when there are fewer visitors, or berth disable PATH first"},
 	{errUnfit, http.StatusUnprocessableEntity, "unfit", ""},
+	{registry.ErrMigratesNot, http.StatusUnprocessableEntity, "module_refused", "its author has to export berth_migrate, or to take data.migrate out of berth.toml"},
 	{engine.ErrRefused, http.StatusUnprocessableEntity, "module_refused", ""},
 	{config.ErrInvalid, http.StatusBadRequest, "bad_config", ""},
 	{config.ErrSchema, http.StatusUnprocessableEntity, "bad_schema", "only the author of the package can mend this"},

@@ -16,6 +16,9 @@ type changed struct {
 	Groups      []changeGroup
 }
 
+// maxChanged bounds the things that a page lists.
+const maxChanged = 200
+
 // A changeGroup is what differs of one sort.
 type changeGroup struct {
 	Slot  string // "production", "beta" or ""

@@ -36,6 +36,8 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"planhref": planHref,
 	"planof":   planOf, "installedby": installedBy, "originwanted": originWanted,
 	"siteurl": siteURL, "permissiontext": permissionText, "reasontext": reasonText, "movetext": moveText,
+	"first":     func(list []changed) []changed { return list[:min(len(list), maxChanged)] },
+	"beyond":    func(list []changed) int { return max(0, len(list)-maxChanged) },
 	"stale":     func(base uint64) staleView { return staleView{Base: base} },
 	"plural64":  func(n uint64, noun string) string { return plural(int(n), noun) },
 	"dict":      dict,
