@@ -129,7 +129,7 @@ func (c *cli) printHelp() {
 		fmt.Fprintf(c.stdout, "\n%s\n", group)
 		for _, v := range verbs() {
 			if v.group == group && !v.hidden {
-				fmt.Fprintf(c.stdout, "  %-10s %s\n", v.name, v.summary)
+				fmt.Fprintf(c.stdout, "  %-12s %s\n", v.name, v.summary)
 			}
 		}
 	}

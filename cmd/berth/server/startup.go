@@ -116,7 +116,10 @@ func parseStartup(file string, b []byte, s *Startup) error {
 	var bad *toml.DecodeError
 	if errors.As(err, &bad) {
 		line, _ := bad.Position()
-		return fmt.Errorf("%s:%d: %s", file, line, bad.Error())
+		if key := bad.Key(); len(key) > 0 && strings.Contains(bad.Error(), "cannot decode") {
+			return fmt.Errorf("%s:%d: the value of %s is of the wrong kind: a text stands in quotes, a list in brackets, true and false stand alone", file, line, strings.Join(key, "."))
+		}
+		return fmt.Errorf("%s:%d: %s", file, line, strings.TrimPrefix(bad.Error(), "toml: "))
 	}
 	if err != nil {
 		return err
