@@ -305,8 +305,8 @@ func (j *journey) fill(selector, text string) {
 	j.run(input.InsertText(text))
 }
 
-// choose chooses a file.
-func (j *journey) choose(selector, file string) {
+// attach chooses a file in a field for one.
+func (j *journey) attach(selector, file string) {
 	j.Helper()
 	j.run(chromedp.SetUploadFiles(selector, []string{file}, chromedp.ByQuery))
 }

@@ -126,7 +126,7 @@ func TestInstallAsked(t *testing.T) {
 	j.open("/modules/install")
 	j.submit("form[action='/modules/upload']")
 	j.sees("No file was chosen.")
-	j.choose("#file", file)
+	j.attach("#file", file)
 	j.submit("form[action='/modules/upload']")
 	j.sees("Nothing of it is installed yet")
 	j.open("/modules")
