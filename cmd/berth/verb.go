@@ -60,6 +60,9 @@ func (c *cli) dispatch(ctx context.Context, args []string) error {
 		c.printHelp()
 		return nil
 	}
+	if args[0] == "--version" {
+		args = append([]string{"version"}, args[1:]...)
+	}
 	all := verbs()
 	i := slices.IndexFunc(all, func(v verb) bool { return v.name == args[0] })
 	if i < 0 {
