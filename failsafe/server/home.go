@@ -156,8 +156,11 @@ func (s *Server) claimServer(w http.ResponseWriter, r *http.Request) {
 	s.goOn(w, r, Leave{Code: protocol.ExitNormal}, "The password is set. Your server starts.")
 }
 
+// capital begins a text with a capital letter, unless it begins with the name
+// of a file.
 func capital(s string) string {
-	if s == "" {
+	first, _, _ := strings.Cut(s, " ")
+	if s == "" || strings.ContainsAny(first, "/.") {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]

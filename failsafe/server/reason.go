@@ -43,7 +43,7 @@ var phases = map[string]string{
 func (s *Server) failure(crashes []record.Crash) *failure {
 	c := s.start.Failure
 	if c == nil && len(crashes) > 0 && crashes[0].Message != "" && strings.Contains(s.start.Reason, crashes[0].Message) {
-		c = &crashes[0]
+		c = &crashes[0] // told by the wrapper before; an older crash is not the reason
 	}
 	if s.start.Reason == "" && c == nil || asked(s.start.Reason) {
 		return nil

@@ -88,8 +88,9 @@ func explainBind(name, address string, err error) error {
 	}
 	option := "site in the startup file, or --site ADDRESS"
 	other := "another port"
-	if n, err := strconv.Atoi(port); err == nil && n < 65535 {
-		other = "another port, as " + strconv.Itoa(max(n, 1024)+1)
+	if n, err := strconv.Atoi(port); err == nil && n < 65534 {
+		// The next but one: console and site are neighbours by default.
+		other = "another port, as " + strconv.Itoa(max(n, 1024)+2)
 	}
 	if name == protocol.Console {
 		option = "console in the startup file, or --port N"
