@@ -22,6 +22,7 @@ func (in *run) dependencies(ctx context.Context, root *Record) (*resolve.Lock, e
 	if in.offline {
 		return in.dependenciesAtHand(ctx, root)
 	}
+	away := map[string]error{} // why packages were looked for only among what is installed
 	lock, err := solve(resolve.Input{Root: root.version()}, func(pkg string) (*index.Index, error) {
 		idx, err := in.lookup(ctx, pkg)
 		if err == nil {
@@ -30,11 +31,15 @@ func (in *run) dependencies(ctx context.Context, root *Record) (*resolve.Lock, e
 		if ctx.Err() == nil && !errors.As(err, new(*index.PinError)) {
 			// Its server is away: what is installed may do.
 			if local, localErr := in.installedIndex(ctx, pkg, true); localErr != nil || local != nil {
+				away[pkg] = err
 				return local, localErr
 			}
 		}
 		return nil, fmt.Errorf("%s needs %s: %w", in.root, pkg, err)
 	})
+	if missing := (*resolve.NoVersionError)(nil); errors.As(err, &missing) && away[missing.Wanted.Package] != nil {
+		return nil, fmt.Errorf("%s needs a version of %s that is not installed: %w", missing.From, missing.Wanted.Package, away[missing.Wanted.Package])
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -65,6 +65,9 @@ func (in *run) prepareModules(ctx context.Context, rec *Record) error {
 			return fmt.Errorf("%s: module %s: %w", a.ID, h.Module, err)
 		}
 	}
+	if h := a.Manifest.Handler; h != nil && h.Module != "" && len(a.Manifest.Data.Migrate) > 0 && !modules[h.Module].Migrates {
+		return fmt.Errorf("%s: module %s: %w", a.ID, h.Module, ErrMigratesNot)
+	}
 	rec.Modules = modules
 	return nil
 }

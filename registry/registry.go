@@ -50,6 +50,8 @@ type Prepare func(ctx context.Context, id name.ID, file string, module []byte) (
 type Module struct {
 	Hash    string `json:"hash"`    // SHA-256 in hexadecimal
 	Dialect string `json:"dialect"` // "http-wasm" or "cgi"
+	// Migrates says that the module can be asked to migrate stored data.
+	Migrates bool `json:"migrates,omitempty"`
 }
 
 // A Record is one installed version.
@@ -78,6 +80,9 @@ type Pin struct {
 var (
 	// ErrNotInstalled says that a version is not installed.
 	ErrNotInstalled = errors.New("not installed")
+	// ErrMigratesNot says that a manifest promises a migration of data which the
+	// module does not export.
+	ErrMigratesNot = errors.New("its manifest lists data.migrate, and its module exports no migration")
 	// ErrInUse says that a version cannot be removed yet.
 	ErrInUse = errors.New("in use")
 )

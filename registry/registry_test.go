@@ -390,6 +390,10 @@ func TestOffline(t *testing.T) {
 	if _, err = w.InstallFile(t.Context(), "frob.zip", upload, nil); err == nil || !strings.HasPrefix(err.Error(), "frob.example/frob@v1.1.0 needs util.example/util: fetch "+w.server.URL+"/util.example/util/berth-index.json: ") {
 		t.Error(err)
 	}
+	upload = w.zip("frob.example/frob@v1.2.0", "baz.example/baz@v2.5.0")
+	if _, err = w.InstallFile(t.Context(), "frob.zip", upload, nil); err == nil || !strings.HasPrefix(err.Error(), "frob.example/frob@v1.2.0 needs a version of baz.example/baz that is not installed: fetch "+w.server.URL+"/baz.example/baz/berth-index.json: ") {
+		t.Error(err)
+	}
 }
 
 // TestLockAndPlan follows a package whose dependency gets a retraction and a

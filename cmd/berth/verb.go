@@ -60,6 +60,9 @@ func (c *cli) dispatch(ctx context.Context, args []string) error {
 		c.printHelp()
 		return nil
 	}
+	if args[0] == "--version" {
+		args = append([]string{"version"}, args[1:]...)
+	}
 	all := verbs()
 	i := slices.IndexFunc(all, func(v verb) bool { return v.name == args[0] })
 	if i < 0 {
@@ -129,7 +132,7 @@ func (c *cli) printHelp() {
 		fmt.Fprintf(c.stdout, "\n%s\n", group)
 		for _, v := range verbs() {
 			if v.group == group && !v.hidden {
-				fmt.Fprintf(c.stdout, "  %-10s %s\n", v.name, v.summary)
+				fmt.Fprintf(c.stdout, "  %-12s %s\n", v.name, v.summary)
 			}
 		}
 	}

@@ -75,7 +75,7 @@ func setupNew(c *cli, f *flag.FlagSet) func(context.Context, []string) error {
 		if err != nil {
 			return err
 		}
-		next := append(append([]string{"cd " + folder}, l.before...), l.build, "berth install .", "berth mount "+args[0]+" /hello")
+		next := append(append([]string{"cd " + folder}, l.before...), l.build, "berth install .", "berth mount "+args[0]+" /"+path.Base(args[0]))
 		return c.print(map[string]any{"package": args[0], "folder": folder, "files": written, "next": next}, func(w io.Writer) {
 			fmt.Fprintf(w, "%s is in %s: %s\n\nNext, with a server running:\n", args[0], folder, strings.Join(written, ", "))
 			for _, line := range next {

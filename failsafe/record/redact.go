@@ -15,8 +15,9 @@ var secrets = []struct {
 	{regexp.MustCompile(`(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}`), "${1} " + redacted},
 	// Tokens of berth itself, berth_<id>_<secret>: the ID may be known.
 	{regexp.MustCompile(`\b(berth_(?:[0-9a-f]{16}_)?)[0-9a-f]{16,}`), "${1}" + redacted},
-	// password=…, "client_secret": "…", --api-key …
-	{regexp.MustCompile(`(?i)((?:password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key)["']?\s*[:=]\s*)("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,;&"']+)`), "${1}" + redacted},
+	// password=…, "client_secret": "…", --api-key …; and lists of values, as
+	// forms and headers are dumped: "password":["…"]
+	{regexp.MustCompile(`(?i)((?:password|passwd|passphrase|secret|token|(?:api|access|private)[_-]?key)["']?\s*[:=]\s*)(\[[^\]\n]*\]?|\{[^}\n]*\}?|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s,;&"']+)`), "${1}" + redacted},
 	// https://user:password@host
 	{regexp.MustCompile(`([a-z][a-z0-9+.-]*://[^\s/:@]*:)[^\s/@]+@`), "${1}" + redacted + "@"},
 	{regexp.MustCompile(`(?s)-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)`), "-----BEGIN ${1}PRIVATE KEY----- " + redacted},

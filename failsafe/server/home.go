@@ -46,7 +46,7 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request, extra view) {
 		Failure: s.failure(crashes), Crashes: crashes, Records: problem, Machine: s.machine(),
 		LastGood: s.start.LastGood, Site: s.socket(protocol.Site), Options: s.start.Options,
 	}
-	o.New = o.Failure == nil && len(crashes) == 0 && s.start.LastGood == ""
+	o.New = s.start.Reason == "" && o.Failure == nil && len(crashes) == 0 && s.start.LastGood == ""
 	if o.LastGood != "" && boot.LastGood == o.LastGood {
 		o.LastAt = when(boot.LastGoodAt.Wall)
 	}
@@ -156,8 +156,11 @@ func (s *Server) claimServer(w http.ResponseWriter, r *http.Request) {
 	s.goOn(w, r, Leave{Code: protocol.ExitNormal}, "The password is set. Your server starts.")
 }
 
+// capital begins a text with a capital letter, unless it begins with the name
+// of a file.
 func capital(s string) string {
-	if s == "" {
+	first, _, _ := strings.Cut(s, " ")
+	if s == "" || strings.ContainsAny(first, "/.") {
 		return s
 	}
 	return strings.ToUpper(s[:1]) + s[1:]

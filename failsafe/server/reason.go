@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/berth-host/berth/failsafe/record"
@@ -41,8 +42,8 @@ var phases = map[string]string{
 // failed: it is new, or the owner asked for it.
 func (s *Server) failure(crashes []record.Crash) *failure {
 	c := s.start.Failure
-	if c == nil && len(crashes) > 0 && s.start.Reason != "" && !asked(s.start.Reason) {
-		c = &crashes[0]
+	if c == nil && len(crashes) > 0 && crashes[0].Message != "" && strings.Contains(s.start.Reason, crashes[0].Message) {
+		c = &crashes[0] // told by the wrapper before; an older crash is not the reason
 	}
 	if s.start.Reason == "" && c == nil || asked(s.start.Reason) {
 		return nil

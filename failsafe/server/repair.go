@@ -103,12 +103,14 @@ func (s *Server) startupPage(w http.ResponseWriter, r *http.Request) {
 		number = 0
 	}
 	text, err := s.readStartup(number)
+	line := s.faultLine(s.start.Reason)
 	if number > 0 {
+		line = 0 // the reason is about the file itself
 		if now, err := s.readStartup(0); err == nil {
 			text.Sum = now.Sum // it will take the place of what is there now
 		}
 	}
-	s.showStartup(w, r, http.StatusOK, startupView{startupText: text, Copy: number, Line: s.faultLine(s.start.Reason)}, message(err), "")
+	s.showStartup(w, r, http.StatusOK, startupView{startupText: text, Copy: number, Line: line}, message(err), "")
 }
 
 func (s *Server) showStartup(w http.ResponseWriter, r *http.Request, status int, sv startupView, problem, notice string) {
@@ -237,6 +239,9 @@ func (s *Server) showCommands(w http.ResponseWriter, r *http.Request, status int
 func (s *Server) runCommand(w http.ResponseWriter, r *http.Request) {
 	typed := strings.TrimSpace(r.PostFormValue("command"))
 	words := strings.Fields(typed)
+	if c := findCommand(firstWord(words)); c != nil && len(words) > 2 && (slices.Equal(c.Args, []string{"PATH"}) || slices.Equal(c.Args, []string{"FILE"})) {
+		words = []string{c.Name, strings.TrimSpace(strings.TrimPrefix(typed, c.Name))} // there may be spaces in it
+	}
 	if arg := strings.TrimSpace(r.PostFormValue("argument")); arg != "" { // from a form of one command
 		words = append(words, arg)
 	}
@@ -262,6 +267,13 @@ func (s *Server) runCommand(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.startJob(w, r, strings.Join(words, " "), c.Limits, words, nil)
+}
+
+func firstWord(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	return words[0]
 }
 
 func findCommand(name string) *helper.Command {
@@ -389,12 +401,13 @@ func (d *download) Write(p []byte) (int, error) {
 const (
 	maxPackage = 64 << 20
 	maxBackup  = 1 << 40
+	maxKey     = 1 << 10 // what is no key is told by the helper
 )
 
 // uploadPrefix begins the names of files that are being uploaded.
 const uploadPrefix = smallfile.TempPrefix + "upload-"
 
-// upload takes a backup or a package from the browser and gives it to a helper.
+// upload takes a backup, a package or a key from the browser and gives it to a helper.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 	parts, err := r.MultipartReader()
 	if err != nil {
@@ -431,8 +444,11 @@ func (s *Server) takeUpload(w http.ResponseWriter, r *http.Request, part *multip
 	}
 	name := filepath.Base(strings.ReplaceAll(part.FileName(), "\\", "/"))
 	verb, limit, limits := helper.InstallFile, int64(maxPackage), findCommand(helper.Install).Limits
-	if fields["what"] == "backup" {
+	switch fields["what"] {
+	case "backup":
 		verb, limit, limits = helper.RestoreFile, maxBackup, helper.LongLimits
+	case "key":
+		verb, limit, limits = helper.PutKey, maxKey, helper.ShortLimits
 	}
 	path, err := s.spool(part, limit)
 	if err != nil {
@@ -440,8 +456,11 @@ func (s *Server) takeUpload(w http.ResponseWriter, r *http.Request, part *multip
 		return
 	}
 	args, title := []string{verb, path}, "restore "+name
-	if verb == helper.InstallFile {
+	switch verb {
+	case helper.InstallFile:
 		args, title = append(args, name), "install "+name
+	case helper.PutKey:
+		title = "put secret.key back"
 	}
 	s.startJob(w, r, record.Cut(record.Plain(title), 200), limits, args, func() { os.Remove(path) })
 }

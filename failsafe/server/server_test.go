@@ -348,6 +348,17 @@ func TestOverview(t *testing.T) {
 	}
 }
 
+// TestAskedEarly holds that who asks for failsafe mode before any revision was
+// proven is not told that nothing has run, and can repair what there is.
+func TestAskedEarly(t *testing.T) {
+	start := broken()
+	start.Reason, start.Failure, start.LastGood = askedReason, nil, ""
+	h := open(t, start, right, "on")
+	_, page := h.post("/login", url.Values{"password": {right}})
+	wants(t, page, "because you asked for it", "Start in debug mode", "Or repair it first")
+	lacks(t, page, "Nothing has run")
+}
+
 func TestStarts(t *testing.T) {
 	for how, want := range map[string]Leave{
 		"normal":      {Code: protocol.ExitNormal},

@@ -20,8 +20,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berth-host/berth/cmd/berth/repair"
 	"github.com/berth-host/berth/cmd/berth/server"
 	"github.com/berth-host/berth/cmd/berth/service"
+	"github.com/berth-host/berth/failsafe/helper"
 	"github.com/berth-host/berth/failsafe/protocol"
 	"github.com/berth-host/berth/failsafe/wrapper"
 	"github.com/berth-host/berth/host/engine"
@@ -73,6 +75,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == asCompiler {
 		os.Exit(engine.CompileMain(os.Stdin, os.Stdout, os.Stderr))
 	}
+	if len(os.Args) > 1 && os.Args[1] == helper.Verb {
+		os.Exit(repairMain(os.Args[2:]))
+	}
 	// Most rows wait for something most of the time.
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
@@ -87,6 +92,22 @@ func TestMain(m *testing.M) {
 
 func (s setup) config() service.Config {
 	return service.Config{Data: s.Data, Site: s.Site, Port: s.Console, PasswordFile: s.PasswordFile, Version: "test", Stderr: os.Stderr}
+}
+
+// repairMain is a helper of the failsafe pages.
+func repairMain(args []string) int {
+	f := flag.NewFlagSet(helper.Verb, flag.ExitOnError)
+	data := f.String("data", "", "")
+	limit := f.Duration("time", 0, "")
+	memory := f.Int64("memory", 0, "")
+	must(f.Parse(args))
+	d := &repair.Data{Folder: *data, Out: os.Stdout, Compiler: compiler}
+	must(d.Limit(helper.Limits{Time: *limit, Memory: *memory}))
+	err := d.Run(context.Background(), f.Arg(0), f.Args()[1:], os.Stdin)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "berth: error:", err)
+	}
+	return repair.ExitCode(err)
 }
 
 func compiler(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, os.Args[0], asCompiler) }

@@ -305,6 +305,12 @@ func (j *journey) fill(selector, text string) {
 	j.run(input.InsertText(text))
 }
 
+// attach chooses a file in a field for one.
+func (j *journey) attach(selector, file string) {
+	j.Helper()
+	j.run(chromedp.SetUploadFiles(selector, []string{file}, chromedp.ByQuery))
+}
+
 // submit sends a form by its own button.
 func (j *journey) submit(form string) {
 	j.Helper()

@@ -9,7 +9,7 @@ import (
 )
 
 // places are the pages that can be looked at as they are.
-var places = []string{"/", "/modules", "/modules/copies", "/sitemap", "/configuration", "/releases", "/traffic", "/logs", "/access", "/system", "/jobs", "/search?q=foo"}
+var places = []string{"/", "/modules", "/modules/install", "/modules/copies", "/sitemap", "/configuration", "/releases", "/traffic", "/logs", "/access", "/system", "/jobs", "/search?q=foo"}
 
 // furnish gives the server a site: Foobar at /, Frundle in the beta of /news.
 func (j *journey) furnish() {

@@ -300,8 +300,12 @@ func TestLongHistory(t *testing.T) {
 	j.sees("60 revisions in all")
 	j.audit("history")
 	j.click("Older")
-	j.sees("Revision") // 10 … 1
+	j.sees("Go back here")
+	if text := j.text(); strings.Contains(text, "Older") {
+		t.Errorf("after the oldest revision there is more:\n%s", text)
+	}
 	j.click("Newer")
+	j.sees("Undo the last change")
 	j.sees("now")
 	j.open("/releases?before=11")
 	j.click("Go back here, to revision 5")

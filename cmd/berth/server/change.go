@@ -16,6 +16,7 @@ type affected struct {
 	mounts   []string // IDs
 	packages []string // whose own configuration is set
 	settings bool     // of the whole site
+	fields   []string // which of them, as [revision.Changes] names them, or [sharedValues]; nil: any
 	mayLose  bool     // the owner knows that going back loses data
 }
 
@@ -100,7 +101,10 @@ func (s *Server) overtaken(ctx context.Context, head *revision.Revision, touched
 	if err != nil {
 		return err
 	}
-	common := touched.settings && len(since.Settings)+len(since.Shared) > 0
+	common := touched.settings && touched.fields == nil && len(since.Settings)+len(since.Shared) > 0
+	for _, field := range touched.fields {
+		common = common || contains(field, since.Settings) || field == sharedValues && len(since.Shared) > 0
+	}
 	for _, id := range touched.mounts {
 		common = common || contains(id, since.Added, since.Removed, since.Changed)
 	}
@@ -112,6 +116,9 @@ func (s *Server) overtaken(ctx context.Context, head *revision.Revision, touched
 	}
 	return nil
 }
+
+// sharedValues stands for all of them among the settings that a change touches.
+const sharedValues = "shared"
 
 // basedOn is for a change that was worked out from a revision: if another takes
 // place before it, nothing of that may be overwritten.

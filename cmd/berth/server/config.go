@@ -18,6 +18,7 @@ import (
 func (s *Server) configRoutes() []console.Route {
 	return []console.Route{
 		console.Action("GET", "/config", console.ScopeRead, "Configuration of a slot or a package, or the shared values of the site", s.getConfig),
+		console.Action("GET", "/config/packages", console.ScopeRead, "Installed packages that have settings", s.configuredPackages),
 		console.Action("PATCH", "/config", console.ScopeDeploy, "Set and unset values at one level", s.changeConfig),
 	}
 }
@@ -54,7 +55,7 @@ func (s *Server) getConfig(ctx context.Context, in api.ConfigRequest) ([]api.Con
 			if err != nil {
 				return nil, err
 			}
-			levels := revision.Levels(head.Settings, packageLevel, m, unit, node.ID.Package)
+			levels := s.levels(head.Settings, packageLevel, m, unit, node.ID.Package)
 			values = append(values, describeConfig(pkg.schema.Effective(node.ID.Package, levels, s.box))...)
 		}
 	}
@@ -75,8 +76,36 @@ func (s *Server) packageConfig(ctx context.Context, ref string) ([]api.ConfigVal
 	if err != nil {
 		return nil, err
 	}
-	levels := revision.Levels(head.Settings, values, nil, &revision.Unit{}, pkg.id.Package)
+	levels := s.levels(head.Settings, values, nil, &revision.Unit{}, pkg.id.Package)
 	return describeConfig(pkg.schema.Effective(pkg.id.Package, levels, s.box)), nil
+}
+
+// configuredPackages lists the packages that have settings, by their newest
+// version.
+func (s *Server) configuredPackages(ctx context.Context, _ console.Nothing) ([]api.ConfiguredPackage, error) {
+	records, err := s.registry.Packages(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := []api.ConfiguredPackage{}
+	for i, rec := range records {
+		if i+1 < len(records) && records[i+1].ID.Package == rec.ID.Package {
+			continue // a newer one follows
+		}
+		values, err := s.packageConfig(ctx, rec.ID.String())
+		if err != nil {
+			return nil, err
+		}
+		if len(values) == 0 {
+			continue
+		}
+		c := api.ConfiguredPackage{Package: rec.ID.Package, Version: rec.ID.Version, Title: rec.Manifest.Title, Settings: len(values)}
+		for _, v := range values {
+			c.Problems += min(1, len(v.Problems))
+		}
+		list = append(list, c)
+	}
+	return list, nil
 }
 
 func (s *Server) openInstalled(ctx context.Context, ref string) (*openPackage, error) {
@@ -88,56 +117,29 @@ func (s *Server) openInstalled(ctx context.Context, ref string) (*openPackage, e
 }
 
 func describeConfig(e *config.Effective) []api.ConfigValue {
-	problems := map[string]string{}
+	problems := map[string][]api.ConfigProblem{}
 	for _, p := range e.Problems {
-		problems[p.Property] = p.Message
+		problems[p.Property] = append(problems[p.Property], api.ConfigProblem{Path: p.Path, Message: p.Message})
 	}
 	values := []api.ConfigValue{}
 	for _, f := range e.Fields {
-		v := api.ConfigValue{Package: e.Package, Key: f.Name, Title: f.Title, Description: f.Description, Value: f.Value, Set: f.Set, Secret: f.Secret, From: string(f.From), Problem: problems[f.Name]}
-		if !f.Set && f.Default != nil {
-			v.Value, v.Set, v.From = f.Default, true, string(config.Default)
+		v := api.ConfigValue{Package: e.Package, Key: f.Name, Title: f.Title, Description: f.Description, Value: f.Value, Set: f.Set, Secret: f.Secret, From: string(f.From),
+			Locked: f.Locked, Required: f.Required, Shared: f.Shared, Types: f.Types, Enum: f.Enum, Default: f.Default, Schema: f.Schema, Problems: problems[f.Name]}
+		if len(v.Problems) > 0 {
+			v.Problem = v.Problems[0].Message
 		}
 		values = append(values, v)
 	}
 	return values
 }
 
-// sharedConfig lists the shared values that are set or that a package takes.
-func (s *Server) sharedConfig(ctx context.Context) ([]api.ConfigValue, error) {
-	head, err := s.chain.Head(ctx)
-	if err != nil {
-		return nil, err
+// problemsOf are the problems of a package's configuration in the API's words.
+func problemsOf(pkg string, problems []config.Problem) api.ConfigProblems {
+	out := api.ConfigProblems{Package: pkg, Problems: []api.ConfigProblem{}}
+	for _, p := range problems {
+		out.Problems = append(out.Problems, api.ConfigProblem{Path: p.Path, Message: p.Message})
 	}
-	users, err := s.configUsers(ctx, head)
-	if err != nil {
-		return nil, err
-	}
-	names := map[string]bool{}
-	for name := range head.Settings.Shared {
-		names[name] = true
-	}
-	for _, u := range users {
-		for _, name := range u.Schema.SharedNames() {
-			names[name] = true
-		}
-	}
-	values := []api.ConfigValue{}
-	for _, name := range sortedKeys(names) {
-		raw, set := head.Settings.Shared[name]
-		v := api.ConfigValue{Key: name, Set: set, Value: raw}
-		if set {
-			v.From = string(config.Shared)
-		}
-		for _, use := range config.Uses(name, slices.Values(users)) {
-			v.UsedBy = append(v.UsedBy, use.Where+" "+use.Package)
-			if use.Secret {
-				v.Secret, v.Value = true, nil
-			}
-		}
-		values = append(values, v)
-	}
-	return values, nil
+	return out
 }
 
 // configUsers lists every package at work in the site.
@@ -157,7 +159,7 @@ func (s *Server) configUsers(ctx context.Context, rev *revision.Revision) ([]con
 				return nil, err
 			}
 			users = append(users, config.User{Where: p.where, Package: node.ID.Package, Schema: pkg.schema,
-				Levels: revision.Levels(rev.Settings, packages[node.ID.Package], p.mount, p.unit, node.ID.Package)})
+				Levels: s.levels(rev.Settings, packages[node.ID.Package], p.mount, p.unit, node.ID.Package)})
 		}
 	}
 	return users, nil
@@ -181,12 +183,9 @@ func (s *Server) changeConfig(ctx context.Context, in api.ConfigChange) (console
 	default:
 		return console.Nothing{}, badLevel(in.Level)
 	}
-	values, err := s.sealValues(schema, pkg, in.Set)
+	values, err := s.changed(ctx, schema, pkg, in)
 	if err != nil {
 		return console.Nothing{}, err
-	}
-	for _, key := range in.Unset {
-		values[key] = nil
 	}
 	why := "configure " + pkg
 	if in.Mount != "" {
@@ -204,6 +203,37 @@ func (s *Server) changeConfig(ctx context.Context, in api.ConfigChange) (console
 		return touched, setConfig(draft, place, values)
 	})
 	return console.Nothing{}, err
+}
+
+// changed returns the values of a change to a package, sealed; nil for what is
+// taken away. What can't be right wherever it stands is refused now, and beside
+// its field: the package may not be at work yet, so that nothing else would.
+func (s *Server) changed(ctx context.Context, schema *config.Schema, pkg string, in api.ConfigChange) (map[string]json.RawMessage, error) {
+	for _, key := range append(sortedKeys(in.Set), in.Unset...) {
+		if _, fixed := s.startup.Config[pkg][key]; fixed {
+			return nil, errFixed(key + " of " + pkg)
+		}
+	}
+	values, err := s.sealValues(schema, pkg, in.Set)
+	if err != nil {
+		return nil, err
+	}
+	head, err := s.chain.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	alone := schema.Effective(pkg, config.Levels{Slot: values, Shared: s.levels(head.Settings, nil, nil, &revision.Unit{}, pkg).Shared}, s.box)
+	wrong := slices.DeleteFunc(alone.Problems, func(p config.Problem) bool {
+		_, given := values[p.Property]
+		return !given
+	})
+	if len(wrong) > 0 {
+		return nil, &config.InvalidError{Package: pkg, Problems: wrong}
+	}
+	for _, key := range in.Unset {
+		values[key] = nil
+	}
+	return values, nil
 }
 
 // configured finds the package that a change is for, with its schema: in a
@@ -228,6 +258,26 @@ func (s *Server) configured(ctx context.Context, in api.ConfigChange) (string, *
 	}
 	schema, err := s.schemaIn(ctx, unit, pkg)
 	return pkg, schema, err
+}
+
+// levels are the values that bear on a package in a slot, with those that the
+// startup file says.
+func (s *Server) levels(site revision.Settings, packageLevel config.Values, m *revision.Mount, u *revision.Unit, pkg string) config.Levels {
+	l := revision.Levels(site, packageLevel, m, u, pkg)
+	l.Startup = s.startup.Config[pkg]
+	if len(s.startup.Shared) > 0 {
+		l.Shared = maps.Clone(l.Shared)
+		if l.Shared == nil {
+			l.Shared = config.Values{}
+		}
+		maps.Copy(l.Shared, s.startup.Shared)
+	}
+	return l
+}
+
+func errFixed(what string) error {
+	return &console.Error{Status: http.StatusConflict, Code: "fixed", Message: what + " is set in the startup file, and can't be changed from here",
+		Hint: "change it below [config] in startup.toml and start the server again, or take it out there to set it here"}
 }
 
 func badLevel(level string) error {
@@ -282,6 +332,11 @@ func (s *Server) given(ctx context.Context, unit *revision.Unit, set, secrets ma
 			return nil, &console.Error{Status: http.StatusBadRequest, Code: "bad_request", Message: fmt.Sprintf("%s is given twice", key)}
 		}
 	}
+	for _, key := range append(sortedKeys(set), sortedKeys(secrets)...) {
+		if _, fixed := s.startup.Config[pkg][key]; fixed {
+			return nil, errFixed(key + " of " + pkg)
+		}
+	}
 	all := maps.Clone(secrets)
 	if all == nil {
 		all = map[string]json.RawMessage{}
@@ -301,42 +356,4 @@ func (s *Server) schemaIn(ctx context.Context, unit *revision.Unit, pkg string) 
 		}
 	}
 	return nil, fmt.Errorf("%s: %w", pkg, revision.ErrNoPackage)
-}
-
-func (s *Server) changeShared(ctx context.Context, in api.ConfigChange) error {
-	head, err := s.chain.Head(ctx)
-	if err != nil {
-		return err
-	}
-	users, err := s.configUsers(ctx, head)
-	if err != nil {
-		return err
-	}
-	values := map[string]json.RawMessage{}
-	for key, raw := range in.Set {
-		var text string
-		if json.Unmarshal(raw, &text) == nil {
-			if raw, err = config.ParseShared(text); err != nil {
-				return err
-			}
-		}
-		isSecret := false
-		for _, use := range config.Uses(key, slices.Values(users)) {
-			isSecret = isSecret || use.Secret
-		}
-		if values[key], err = config.SealShared(key, raw, isSecret, s.box); err != nil {
-			return err
-		}
-	}
-	for _, key := range in.Unset {
-		values[key] = nil
-	}
-	_, err = s.change(ctx, cmp.Or(in.Why, "change shared values"), func(draft *revision.Draft) (affected, error) {
-		touched := affected{settings: true}
-		if touched.mounts, err = s.usersOf(ctx, draft.Base(), ""); err != nil {
-			return touched, err
-		}
-		return touched, setConfig(draft, revision.Place{Level: config.Shared}, values)
-	})
-	return err
 }

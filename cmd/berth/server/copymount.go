@@ -151,7 +151,7 @@ func (s *Server) takePlace(ctx context.Context, m *revision.Mount, before, unit 
 	if err != nil {
 		return err
 	}
-	levels := revision.Levels(head.Settings, packages[from.Package], m, before, from.Package)
+	levels := s.levels(head.Settings, packages[from.Package], m, before, from.Package)
 	values, err := was.schema.Carry(from.Package, levels, is.schema, to.Package, s.box)
 	if err != nil {
 		return err

@@ -1,11 +1,13 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/berth-host/berth/host/console"
+	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/host/engine"
 	"github.com/berth-host/berth/host/site"
 	"github.com/berth-host/berth/registry"
@@ -69,6 +71,7 @@ var explanations = []struct {
 	{errNoMigration, http.StatusConflict, "data_version", "nothing was changed; ask the author of the package for a version that migrates, or mount it at another path, where it begins anew"},
 	{errDataBusy, http.StatusConflict, "data_busy", "nothing was changed; try again when there are fewer visitors, or berth disable PATH first"},
 	{errUnfit, http.StatusUnprocessableEntity, "unfit", ""},
+	{registry.ErrMigratesNot, http.StatusUnprocessableEntity, "module_refused", "its author has to export berth_migrate, or to take data.migrate out of berth.toml"},
 	{engine.ErrRefused, http.StatusUnprocessableEntity, "module_refused", ""},
 	{config.ErrInvalid, http.StatusBadRequest, "bad_config", ""},
 	{config.ErrSchema, http.StatusUnprocessableEntity, "bad_schema", "only the author of the package can mend this"},
@@ -86,10 +89,14 @@ func explain(err error) *console.Error {
 		return &console.Error{Status: http.StatusUnprocessableEntity, Code: "not_healthy", Message: e.Error(), Hint: "nothing was changed; what ran before goes on running"}
 	}
 	if e := (*config.InvalidError)(nil); errors.As(err, &e) {
-		return &console.Error{Status: http.StatusUnprocessableEntity, Code: "bad_config", Message: e.Error(), Hint: "berth config PATH KEY=VALUE sets a value; before the package is mounted, berth config --package PACKAGE KEY=VALUE does"}
+		return detailed(&console.Error{Status: http.StatusUnprocessableEntity, Code: "bad_config", Message: e.Error(), Hint: "berth config PATH KEY=VALUE sets a value; before the package is mounted, berth config --package PACKAGE KEY=VALUE does"},
+			problemsOf(e.Package, e.Problems))
 	}
 	if e := (*config.UnknownError)(nil); errors.As(err, &e) {
 		return &console.Error{Status: http.StatusBadRequest, Code: "bad_config", Message: e.Error()}
+	}
+	if e := (*fetch.ForbiddenError)(nil); errors.As(err, &e) && e.Origin != "" {
+		return detailed(&console.Error{Status: http.StatusForbidden, Code: "not_allowed", Message: err.Error()}, api.OriginWanted{Origin: e.Origin, Reason: e.Reason})
 	}
 	if e := (*revision.ConflictError)(nil); errors.As(err, &e) {
 		return &console.Error{Status: http.StatusConflict, Code: "conflict", Message: e.Error(), Hint: fmt.Sprintf("nothing was changed; berth diff %d %d shows what is different now", e.Base, e.Head.Number)}
@@ -111,6 +118,14 @@ func explain(err error) *console.Error {
 		}
 	}
 	return nil
+}
+
+// detailed adds what programs may want to know of an error.
+func detailed(e *console.Error, details any) *console.Error {
+	if b, err := json.Marshal(details); err == nil { // it is an api type: it can be written
+		e.Details = b
+	}
+	return e
 }
 
 // security recognises errors that must never be clicked away.

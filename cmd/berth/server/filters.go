@@ -58,7 +58,7 @@ func (s *Server) setSiteFilters(ctx context.Context, in api.SiteFiltersRequest) 
 	}
 	why := cmp.Or(in.Why, "put before the whole site: "+cmp.Or(strings.Join(in.Filters, ", "), "nothing"))
 	if _, err := s.change(basedOn(ctx, head), why, func(d *revision.Draft) (affected, error) {
-		return affected{settings: true}, d.SetFilters(filters)
+		return affected{settings: true, fields: []string{"filters"}}, d.SetFilters(filters)
 	}); err != nil {
 		return api.SiteFilters{}, err
 	}

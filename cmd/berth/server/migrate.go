@@ -16,7 +16,6 @@ import (
 	"github.com/berth-host/berth/registry/data"
 	"github.com/berth-host/berth/registry/revision"
 	"github.com/berth-host/berth/registry/store"
-	"github.com/berth-host/berth/registry/store/memory"
 )
 
 // holdTime is how long visitors of a mount may wait while its data moves.
@@ -277,8 +276,7 @@ func (st *settlement) move(ctx context.Context, m *dataMove) error {
 			return err
 		}
 	}
-	// What the guest writes one after the other is made durable many at a time.
-	view := data.Over(to, data.In(memory.New().Data(), m.unit))
+	view := gather(to, maxGathered)
 	alone := *m.run
 	alone.Data = siteData{keyValue: view}
 	err = st.server.site.Migrate(ctx, site.Migration{

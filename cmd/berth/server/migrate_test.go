@@ -377,3 +377,23 @@ func TestMigrationOfCommand(t *testing.T) {
 	}
 	f.see("/", "stored: 1 to 2\n")
 }
+
+// TestMigrationThatIsNotThere asks for the author's mistake at the install, not
+// when the owner promotes.
+func TestMigrationThatIsNotThere(t *testing.T) {
+	f := newFixture(t)
+	f.publish("marker.example/a", "v2.0.0", 1, "[permissions]\ndata = true\n[data]\nversion = 2\nmigrate = [1]\n")
+	var job console.Job
+	f.call("POST", "/packages", api.Install{Source: f.url("marker.example/a")}, &job)
+	job, err := f.owner.Follow(t.Context(), job, func(console.Job) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if job.Error == nil || job.Error.Code != "module_refused" || !strings.Contains(job.Error.Message, "exports no migration") {
+		t.Errorf("%s: %+v", job.State, job.Error)
+	}
+	var packages []api.Package
+	if f.get("/packages", nil, &packages); len(packages) != 0 {
+		t.Errorf("it is installed: %+v", packages)
+	}
+}

@@ -58,13 +58,15 @@ func (s *Server) getSite(ctx context.Context, _ console.Nothing) (api.Site, erro
 
 func (s *Server) changeSite(ctx context.Context, in api.SiteChange) (api.Site, error) {
 	_, err := s.change(ctx, cmp.Or(in.Why, siteWhy(in)), func(d *revision.Draft) (affected, error) {
-		now := d.Settings()
+		now, touched := d.Settings(), affected{settings: true}
 		if in.Title != nil {
+			touched.fields = append(touched.fields, "title")
 			if err := d.SetTitle(*in.Title); err != nil {
 				return affected{}, err
 			}
 		}
 		if in.Host != nil || in.BetaHost != nil {
+			touched.fields = append(touched.fields, "host", "betaHost")
 			host, beta := now.Host, now.BetaHost
 			if in.Host != nil {
 				host = *in.Host
@@ -77,9 +79,10 @@ func (s *Server) changeSite(ctx context.Context, in api.SiteChange) (api.Site, e
 			}
 		}
 		if in.Open != nil {
+			touched.fields = append(touched.fields, "open")
 			d.SetOpen(*in.Open)
 		}
-		return affected{settings: true}, nil
+		return touched, nil
 	})
 	if err != nil {
 		return api.Site{}, err
@@ -429,9 +432,10 @@ func (s *Server) clearSlot(ctx context.Context, in api.SlotRef) (api.Mount, erro
 }
 
 func (s *Server) setPolicy(ctx context.Context, in api.PolicyRequest) (api.Mount, error) {
-	why := fmt.Sprintf("show the beta of %s to: %s", s.routeOf(ctx, in.Mount), in.Mode)
+	policy := revision.BetaPolicy{Mode: revision.BetaMode(in.Mode), Percent: in.Percent}
+	why := fmt.Sprintf("show the beta of %s to: %s", s.routeOf(ctx, in.Mount), policy)
 	rev, err := s.change(ctx, why, func(d *revision.Draft) (affected, error) {
-		return affected{mounts: []string{in.Mount}}, d.SetBetaPolicy(in.Mount, revision.BetaPolicy{Mode: revision.BetaMode(in.Mode), Percent: in.Percent})
+		return affected{mounts: []string{in.Mount}}, d.SetBetaPolicy(in.Mount, policy)
 	})
 	if err != nil {
 		return api.Mount{}, err

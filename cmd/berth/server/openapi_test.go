@@ -367,6 +367,7 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "POST " + v1 + "/mounts/{mount}/slots/{slot}/grants", in: api.GrantRequest{Take: []string{"fetch:api.example.com"}}},
 		{route: "POST " + v1 + "/beta-links", in: func() any { return api.BetaLinkRequest{Mount: mount} }},
 		{route: "GET " + v1 + "/config", query: inMount("beta")},
+		{route: "GET " + v1 + "/config/packages"},
 		{route: "GET " + v1 + "/config"},
 		{route: "PATCH " + v1 + "/config", in: func() any {
 			return api.ConfigChange{Level: "slot", Mount: mount, Slot: "beta", Set: plain("number", "8")}

@@ -43,6 +43,7 @@ func TestOvertaken(t *testing.T) {
 		{"the same mount, promoted", "POST", "/mounts/" + a.ID + "/promotion", `{}`, 409},
 		{"the same mount, taken away", "DELETE", "/mounts/" + a.ID, ``, 409},
 		{"the same package's values", "PATCH", "/config", `{"level":"package","package":"marker.example/site","set":{"number":4}}`, 409},
+		{"another setting", "PATCH", "/site", `{"open":false}`, 200},
 		{"the same settings", "PATCH", "/site", `{"title":"Mine"}`, 409},
 		{"back with the site", "POST", "/rollback", `{"revision":1}`, 409},
 		{"a new mount", "POST", "/mounts", `{"package":"marker.example/site","path":"/c"}`, 200},

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/berth-host/berth/abi/httpwasm"
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/host/engine"
@@ -138,10 +139,10 @@ func Prepare(e *engine.Engine) registry.Prepare {
 			return registry.Module{}, err
 		}
 		hash := sha256.Sum256(module)
-		m := registry.Module{Hash: hex.EncodeToString(hash[:]), Dialect: shape.Dialect}
+		m := registry.Module{Hash: hex.EncodeToString(hash[:]), Dialect: shape.Dialect, Migrates: slices.Contains(shape.Exports, httpwasm.MigrateExport)}
 		switch m.Dialect {
 		case engine.DialectCommand:
-			m.Dialect = manifest.ABICGI
+			m.Dialect, m.Migrates = manifest.ABICGI, true // it is run with other arguments
 		case "":
 			return m, fmt.Errorf("%w: it exports neither handle_request (http-wasm) nor _start (a WASI command for CGI)", engine.ErrRefused)
 		}

@@ -137,8 +137,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	if err := os.MkdirAll(startup.Data, 0o700); err != nil {
 		return s, err
 	}
-	isNew, err := isNewStore(startup.Data)
-	if err != nil {
+	if err := s.makeKey(); err != nil {
 		return s, err
 	}
 	opened, err := bolt.Open(startup.Data)
@@ -147,7 +146,7 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	}
 	s.store, s.broken, s.breaks = opened, opened.Broken, opened.Breaks()
 	s.tellRestored(opened.Restored())
-	if err := s.openKeys(isNew); err != nil {
+	if err := s.openKeys(); err != nil {
 		return s, err
 	}
 	dialects := []*abi.Dialect{httpwasm.Dialect, berth.Dialect}
@@ -208,32 +207,34 @@ func Open(ctx context.Context, startup Startup, opts Options) (s *Server, err er
 	return s, s.writeAccess()
 }
 
-func isNewStore(dir string) (bool, error) {
-	_, err := os.Stat(filepath.Join(dir, "registry.db"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return true, nil
+// secretKey is the file in the data folder that opens secrets.
+const secretKey = "secret.key"
+
+// makeKey makes the key for secrets where there is no store yet, and before
+// there is one: in an old store a new key would open nothing, so a start that
+// was cut off must not leave a store without its key.
+func (s *Server) makeKey() error {
+	if _, err := os.Stat(filepath.Join(s.startup.Data, "registry.db")); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return false, err
+	if _, err := secret.Create(filepath.Join(s.startup.Data, secretKey)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return s.keyError(err)
+	}
+	return nil
 }
 
-// openKeys reads the keys of the data folder. The one for secrets is made only
-// with a new store: in an old one a new key would open nothing.
-func (s *Server) openKeys(isNew bool) error {
-	file := filepath.Join(s.startup.Data, "secret.key")
+// openKeys reads the keys of the data folder.
+func (s *Server) openKeys() error {
 	var err error
-	if isNew {
-		s.box, err = secret.Create(file)
-		if errors.Is(err, fs.ErrExist) {
-			s.box, err = secret.Load(file)
-		}
-	} else {
-		s.box, err = secret.Load(file)
-	}
-	if err != nil {
-		return fmt.Errorf("secrets of %s: %w", s.startup.Data, err)
+	if s.box, err = secret.Load(filepath.Join(s.startup.Data, secretKey)); err != nil {
+		return s.keyError(err)
 	}
 	s.betaKey, err = loadOrMake(filepath.Join(s.startup.Data, "beta.key"), 32)
 	return err
+}
+
+func (s *Server) keyError(err error) error {
+	return fmt.Errorf("secrets of %s: %w", s.startup.Data, err)
 }
 
 // loadOrMake reads a file of random bytes, or makes it. Losing it costs

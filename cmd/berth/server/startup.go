@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,9 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/berth-host/berth/registry/config"
+	"github.com/berth-host/berth/registry/name"
 )
 
 // StartupFile is the name of the startup file in the data folder.
@@ -30,6 +34,21 @@ type Startup struct {
 	ConsoleHosts []string   `toml:"console-hosts"` // names under which the console may be called, beside loopback
 	LogLevel     slog.Level `toml:"log-level"`     // debug, info, warn or error
 	AccessLog    bool       `toml:"access-log"`    // log every request
+
+	// Values that can't be changed while they stand here.
+	Config map[string]config.Values `toml:"-"` // by package and setting
+	Shared config.Values            `toml:"-"` // of the whole site
+}
+
+// sharedTable is the table of [config] with the values of the whole site: no
+// package is called so.
+const sharedTable = "site"
+
+// startupFile is what the startup file says; values of configuration are
+// written in it as in TOML, whatever their type.
+type startupFile struct {
+	*Startup
+	Config map[string]map[string]any `toml:"config"`
 }
 
 // LoadStartup reads a startup file; "" means the one in the data folder,
@@ -87,18 +106,60 @@ func lineOf(content []byte, key string) int {
 
 func parseStartup(file string, b []byte, s *Startup) error {
 	d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
-	err := d.Decode(s)
+	content := startupFile{Startup: s}
+	err := d.Decode(&content)
 	var unknown *toml.StrictMissingError
 	if errors.As(err, &unknown) {
 		line, _ := unknown.Errors[0].Position()
-		return fmt.Errorf("%s:%d: unknown key %q; known are site, https, console, console-hosts, log-level, access-log", file, line, strings.Join(unknown.Errors[0].Key(), "."))
+		return fmt.Errorf("%s:%d: unknown key %q; known are site, https, console, console-hosts, log-level, access-log, config", file, line, strings.Join(unknown.Errors[0].Key(), "."))
 	}
 	var bad *toml.DecodeError
 	if errors.As(err, &bad) {
 		line, _ := bad.Position()
-		return fmt.Errorf("%s:%d: %s", file, line, bad.Error())
+		if key := bad.Key(); len(key) > 0 && strings.Contains(bad.Error(), "cannot decode") {
+			return fmt.Errorf("%s:%d: the value of %s is of the wrong kind: a text stands in quotes, a list in brackets, true and false stand alone", file, line, strings.Join(key, "."))
+		}
+		return fmt.Errorf("%s:%d: %s", file, line, strings.TrimPrefix(bad.Error(), "toml: "))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	for _, pkg := range sortedKeys(content.Config) {
+		if err := fixedValues(s, pkg, content.Config[pkg]); err != nil {
+			return fmt.Errorf("%s: [config.%q]: %w", file, pkg, err)
+		}
+	}
+	return nil
+}
+
+// fixedValues takes over one table of [config].
+func fixedValues(s *Startup, pkg string, table map[string]any) error {
+	if pkg != sharedTable {
+		if err := name.CheckPackage(pkg); err != nil {
+			return fmt.Errorf("a table is called after a package, or site for the values of the whole site: %w", err)
+		}
+	}
+	values := config.Values{}
+	for _, key := range sortedKeys(table) {
+		raw, err := json.Marshal(table[key])
+		if err != nil {
+			return fmt.Errorf("%s: %w", key, err)
+		}
+		values[key] = raw
+	}
+	values, err := config.NormalizeValues(values)
+	if err != nil {
+		return err
+	}
+	if pkg == sharedTable {
+		s.Shared = values
+		return nil
+	}
+	if s.Config == nil {
+		s.Config = map[string]config.Values{}
+	}
+	s.Config[pkg] = values
+	return nil
 }
 
 func readSmall(file string, limit int64) ([]byte, error) {

@@ -17,3 +17,16 @@ func FuzzStartup(f *testing.F) {
 		}
 	})
 }
+
+// TestStartupFaults says what is wrong in the owner's words.
+func TestStartupFaults(t *testing.T) {
+	for text, want := range map[string]string{
+		"site = 7":                  "startup.toml:1: the value of site is of the wrong kind: a text stands in quotes, a list in brackets, true and false stand alone",
+		"\nconsole-hosts = \"a.b\"": "startup.toml:2: the value of console-hosts is of the wrong kind: a text stands in quotes, a list in brackets, true and false stand alone",
+		"site = = x":                "startup.toml:1: unexpected character U+003D '=' at start of value",
+	} {
+		if err := parseStartup("startup.toml", []byte(text), new(Startup)); err == nil || err.Error() != want {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

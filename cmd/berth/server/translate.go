@@ -287,7 +287,7 @@ func (g *graph) config(pkg *openPackage) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	levels := revision.Levels(g.site, values, g.mount, g.unit, pkg.id.Package)
+	levels := g.server.levels(g.site, values, g.mount, g.unit, pkg.id.Package)
 	effective := pkg.schema.Effective(pkg.id.Package, levels, g.server.box)
 	object, err := effective.Object()
 	if err != nil {

@@ -266,16 +266,45 @@ type ConfigRequest struct {
 
 // ConfigValue is one value of a package's configuration.
 type ConfigValue struct {
-	Package     string          `json:"package,omitempty"` // "" for a value of the whole site
-	Key         string          `json:"key"`
-	Title       string          `json:"title,omitempty"`
-	Description string          `json:"description,omitempty"`
-	Value       json.RawMessage `json:"value,omitempty"` // never of a secret
-	Set         bool            `json:"set"`
-	Secret      bool            `json:"secret,omitempty"`
-	From        string          `json:"from,omitempty"` // level: slot, mount, package, site or default
-	Problem     string          `json:"problem,omitempty"`
-	UsedBy      []string        `json:"usedBy,omitempty"` // of a value of the whole site
+	Package     string            `json:"package,omitempty"` // "" for a value of the whole site
+	Key         string            `json:"key"`
+	Title       string            `json:"title,omitempty"`
+	Description string            `json:"description,omitempty"`
+	Value       json.RawMessage   `json:"value,omitempty"` // never of a secret
+	Set         bool              `json:"set"`
+	Secret      bool              `json:"secret,omitempty"`
+	From        string            `json:"from,omitempty"` // level: startup, slot, mount, package, shared or default
+	Problem     string            `json:"problem,omitempty"`
+	UsedBy      []string          `json:"usedBy,omitempty"`   // of a value of the whole site
+	Locked      bool              `json:"locked,omitempty"`   // the startup file says it: it can't be changed here
+	Required    bool              `json:"required,omitempty"` // of a package's value, as are all below
+	Shared      string            `json:"shared,omitempty"`   // the value of the whole site that it takes
+	Types       []string          `json:"types,omitempty"`    // of JSON Schema; none: any
+	Enum        []json.RawMessage `json:"enum,omitempty"`
+	Default     json.RawMessage   `json:"default,omitempty"`
+	Schema      json.RawMessage   `json:"schema,omitempty"` // the property's own
+	Problems    []ConfigProblem   `json:"problems,omitempty"`
+}
+
+// ConfiguredPackage is an installed package that has settings.
+type ConfiguredPackage struct {
+	Package  string `json:"package"`
+	Version  string `json:"version"` // the newest that is installed
+	Title    string `json:"title"`
+	Settings int    `json:"settings"`
+	Problems int    `json:"problems"` // settings that can't stay as they are wherever nothing else is set
+}
+
+// ConfigProblem is something wrong with a value, said for its owner.
+type ConfigProblem struct {
+	Path    string `json:"path"` // JSON Pointer below the package's configuration; "": all of it
+	Message string `json:"message"`
+}
+
+// ConfigProblems are the details of an error with the code bad_config.
+type ConfigProblems struct {
+	Package  string          `json:"package"`
+	Problems []ConfigProblem `json:"problems"`
 }
 
 // ConfigChange sets or unsets values at one level.

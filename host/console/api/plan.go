@@ -62,3 +62,10 @@ type PlanRef struct {
 type JobRef struct {
 	ID string `json:"-" path:"id"`
 }
+
+// OriginWanted are the details of an error with the code not_allowed that a
+// permission would help against.
+type OriginWanted struct {
+	Origin string `json:"origin"` // for [SettingsChange.Allow]
+	Reason string `json:"reason"`
+}

@@ -16,12 +16,18 @@ type changed struct {
 	Groups      []changeGroup
 }
 
+// maxChanged bounds the things that a page lists.
+const maxChanged = 200
+
 // A changeGroup is what differs of one sort.
 type changeGroup struct {
 	Slot  string // "production", "beta" or ""
 	Title string
 	Items []changeItem
 }
+
+// filesTitle is the title of the group of files.
+const filesTitle = "Files"
 
 // A changeItem is one difference, in words.
 type changeItem struct {
@@ -106,7 +112,7 @@ func slotChanges(slot string, d *api.SlotDiff) (groups []changeGroup) {
 		}
 		filters = append(filters, item)
 	}
-	add("Files", files)
+	add(filesTitle, files)
 	add("Modules that it calls", versions)
 	add("Settings", configItems(d.Config))
 	add("Permissions", permissions)
@@ -189,16 +195,21 @@ func jsonText(raw json.RawMessage) string {
 
 // moveText says what happens to stored data, and what is lost by it.
 func moveText(m api.DataMove) string {
-	switch m.Kind {
-	case "restore":
-		text := fmt.Sprintf("The data of %s at %s goes back to how it was kept on %s.", m.Package, m.Mount, m.Since.UTC().Format("2 January 2006, 15:04 UTC"))
-		if m.Lost == 0 {
-			return text + " Nothing was written since, so nothing is lost."
-		}
-		return text + " " + capital(plural(m.Lost, "stored value")) + " written since will be lost."
-	default:
-		return fmt.Sprintf("A copy of the data of %s at %s is brought from version %d to %d: %s. The data as it is now is kept, for the way back.", m.Package, m.Mount, m.From, m.To, plural(m.Keys, "stored value"))
+	whose := "The data of " + m.Package + " at " + m.Mount
+	if m.Slot == "beta" {
+		whose = "What the beta sees of the data of " + m.Package + " at " + m.Mount
 	}
+	if m.Kind != "restore" {
+		return fmt.Sprintf("%s goes from version %d to %d: %s, on a copy. The data as it is now is kept, for the way back.", whose, m.From, m.To, plural(m.Keys, "stored value"))
+	}
+	text := fmt.Sprintf("%s goes back to how it was on %s.", whose, m.Since.UTC().Format("2 January 2006, 15:04 UTC"))
+	if m.Since.IsZero() {
+		text = fmt.Sprintf("%s goes back to version %d.", whose, m.To)
+	}
+	if m.Lost == 0 {
+		return text + " Nothing is lost by it."
+	}
+	return text + " " + capital(plural(m.Lost, "stored value")) + " written since will be lost."
 }
 
 // loses reports whether something that was written is given up.

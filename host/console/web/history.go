@@ -118,7 +118,10 @@ func (r *request) showBack(status int, failed *console.Error) error {
 	err = r.get("/rollback?"+query.Encode(), &diff)
 	if e := apiError(err); e != nil {
 		view.Error = e
-		return r.answer(e.Status, layout{Title: "Go back", Template: "releases/back", Data: view})
+		if status = e.Status; e.Code == "no_earlier" { // that there is nothing to undo is no failure
+			status = http.StatusOK
+		}
+		return r.answer(status, layout{Title: "Go back", Template: "releases/back", Data: view})
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
@@ -103,6 +104,8 @@ func (r *request) promotedFiles(v *promoteView) error {
 		}
 		v.Files = append(v.Files, comparedFile{f, compareRows(f.Hunks, false)})
 	}
+	// They are told line by line.
+	v.Groups = slices.DeleteFunc(v.Groups, func(g changeGroup) bool { return g.Title == filesTitle && len(v.Files) > 0 })
 	return nil
 }
 

@@ -51,6 +51,7 @@ func (r *request) releasesPage() error {
 		if last := v.Revisions[n-1].Number; last > 1 {
 			v.Older = last
 		}
+		v.Revisions[0].Head = v.Revisions[0].Number == head
 		if first := v.Revisions[0].Number; first < head {
 			v.Newer = min(first+historyPage+1, head+1)
 		}

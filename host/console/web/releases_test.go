@@ -55,7 +55,7 @@ beta Module: removed  [frundle.example/frundle@v0.5.0 → ]`
 
 func TestMoveText(t *testing.T) {
 	m := api.DataMove{Mount: "/", Package: "shop.example/shop", From: 2, To: 1, Kind: "restore", Lost: 1, Since: time.Date(2026, 3, 4, 5, 6, 0, 0, time.UTC)}
-	if got, want := moveText(m), "The data of shop.example/shop at / goes back to how it was kept on 4 March 2026, 05:06 UTC. 1 stored value written since will be lost."; got != want {
+	if got, want := moveText(m), "The data of shop.example/shop at / goes back to how it was on 4 March 2026, 05:06 UTC. 1 stored value written since will be lost."; got != want {
 		t.Errorf("got %q", got)
 	}
 	if !loses([]api.DataMove{{Kind: "migrate", Keys: 7}, m}) || loses([]api.DataMove{{Kind: "migrate", Keys: 7}}) {

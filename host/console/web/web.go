@@ -6,6 +6,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -81,6 +82,7 @@ type page struct {
 	scope        console.Scope
 	serve        func(*request) error
 	place        *place
+	body         int64 // size of the largest form, in bytes; 0: maxForm
 }
 
 // New returns the pages of a console. A page without a scope is a mistake of
@@ -129,7 +131,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.Serv
 func (h *Handler) guard(pg page) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if pg.method != http.MethodGet {
-			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			r.Body = http.MaxBytesReader(w, r.Body, cmp.Or(pg.body, maxForm))
 		}
 		if pg.scope == console.ScopeAnybody {
 			h.run(w, r, pg)
@@ -151,7 +153,7 @@ func (h *Handler) guard(pg page) http.Handler {
 	})
 }
 
-// maxForm is the size of the largest form, in bytes. Files go to the API.
+// maxForm is the size of the largest form that says nothing else, in bytes.
 const maxForm = 1 << 20
 
 // askWho sends a browser that isn't logged in to where it can.
@@ -217,7 +219,7 @@ func (h *Handler) Fail(w http.ResponseWriter, r *http.Request, e *console.Error)
 	nonce := rand.Text()
 	setHeaders(w.Header(), nonce)
 	req := &request{Request: r, handler: h, w: w, nonce: nonce}
-	req.answer(e.Status, layout{Title: "That didn't work", Template: "error", Bare: console.PrincipalOf(r.Context()) == nil, Data: e})
+	req.answer(e.Status, layout{Title: "That didn't work", Template: "error", Bare: console.PrincipalOf(r.Context()) == nil, Data: forOwners(e)})
 }
 
 // A request is one request for a page.
@@ -296,7 +298,7 @@ func localPath(next string) string {
 func apiError(err error) *console.Error {
 	var e *console.Error
 	if errors.As(err, &e) && e.Status < http.StatusInternalServerError && e.Code != "confirm" {
-		return e
+		return forOwners(e)
 	}
 	return nil
 }

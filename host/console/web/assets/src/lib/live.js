@@ -43,7 +43,11 @@ export function watch(url, notice) {
   });
   source.addEventListener("hello", () => {
     // Between the page and the stream something may have ended.
-    for (const element of document.querySelectorAll("[data-job][hx-get]")) tell("job-" + element.dataset.job);
+    tell("job-list");
+    for (const element of document.querySelectorAll("[data-job][hx-get]")) {
+      tell("job-" + element.dataset.job);
+      tell("job-" + element.dataset.job + "-ended"); // what waits for it looks for itself whether that is so
+    }
   });
   for (const other of document.querySelectorAll("[data-event]")) {
     source.addEventListener(other.dataset.event, () => tell(other.dataset.event));
