@@ -401,12 +401,13 @@ func (d *download) Write(p []byte) (int, error) {
 const (
 	maxPackage = 64 << 20
 	maxBackup  = 1 << 40
+	maxKey     = 1 << 10 // what is no key is told by the helper
 )
 
 // uploadPrefix begins the names of files that are being uploaded.
 const uploadPrefix = smallfile.TempPrefix + "upload-"
 
-// upload takes a backup or a package from the browser and gives it to a helper.
+// upload takes a backup, a package or a key from the browser and gives it to a helper.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request) {
 	parts, err := r.MultipartReader()
 	if err != nil {
@@ -443,8 +444,11 @@ func (s *Server) takeUpload(w http.ResponseWriter, r *http.Request, part *multip
 	}
 	name := filepath.Base(strings.ReplaceAll(part.FileName(), "\\", "/"))
 	verb, limit, limits := helper.InstallFile, int64(maxPackage), findCommand(helper.Install).Limits
-	if fields["what"] == "backup" {
+	switch fields["what"] {
+	case "backup":
 		verb, limit, limits = helper.RestoreFile, maxBackup, helper.LongLimits
+	case "key":
+		verb, limit, limits = helper.PutKey, maxKey, helper.ShortLimits
 	}
 	path, err := s.spool(part, limit)
 	if err != nil {
@@ -452,8 +456,11 @@ func (s *Server) takeUpload(w http.ResponseWriter, r *http.Request, part *multip
 		return
 	}
 	args, title := []string{verb, path}, "restore "+name
-	if verb == helper.InstallFile {
+	switch verb {
+	case helper.InstallFile:
 		args, title = append(args, name), "install "+name
+	case helper.PutKey:
+		title = "put secret.key back"
 	}
 	s.startJob(w, r, record.Cut(record.Plain(title), 200), limits, args, func() { os.Remove(path) })
 }

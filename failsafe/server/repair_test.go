@@ -264,6 +264,56 @@ func TestStartupEditor(t *testing.T) {
 	wants(t, save("# over a link\n", sum()), "is a link to elsewhere.toml")
 }
 
+// TestLargeStartup holds that a startup file which is too large to be shown is
+// kept when another takes its place.
+func TestLargeStartup(t *testing.T) {
+	h := loggedIn(t, "on")
+	file := h.server.config.Startup
+	large := strings.Repeat("# somebody's work\n", maxStartup/10)
+	if err := os.WriteFile(file, []byte(large), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, page := h.post("/startup", url.Values{"text": {"# short\n"}})
+	wants(t, page, "Saved.")
+	if data, _ := os.ReadFile(h.server.copyPath(1)); string(data) != large {
+		t.Errorf("the copy has %d bytes, want %d", len(data), len(large))
+	}
+	if data, _ := os.ReadFile(file); string(data) != "# short\n" {
+		t.Errorf("the file holds %q", data)
+	}
+}
+
+// TestKey holds that secret.key can be put back from the page.
+func TestKey(t *testing.T) {
+	h := loggedIn(t, "on")
+	_, first := h.get("/store")
+	var b bytes.Buffer
+	m := multipart.NewWriter(&b)
+	_ = m.WriteField("token", tokenField.FindStringSubmatch(first)[1])
+	_ = m.WriteField("what", "key")
+	f, _ := m.CreateFormFile("file", "secret.key")
+	_, _ = f.Write([]byte("0123"))
+	_ = m.Close()
+	resp, err := h.client.Post(h.http.URL+"/upload", m.FormDataContentType(), &b)
+	_, page := h.read(resp, err)
+	wants(t, page, "put secret.key back", "did [&#34;put-key&#34;")
+	lacks(t, page, "0123&#34;")
+}
+
+// TestOldCrash holds that a crash of another time is not taken for the cause.
+func TestOldCrash(t *testing.T) {
+	start := broken()
+	old := *start.Failure
+	start.Failure, start.Reason = nil, "Port 80, which the site needs, is already used by another program."
+	h := open(t, start, right, "on")
+	if _, err := record.In(h.data).AddCrash(old); err != nil {
+		t.Fatal(err)
+	}
+	_, page := h.post("/login", url.Values{"password": {right}})
+	wants(t, page, "Port 80", "Earlier crashes")
+	lacks(t, page, "Suspected module", "While it was")
+}
+
 // TestFaultInStartup holds that who wrote a wrong line sees it and the editor
 // at once.
 func TestFaultInStartup(t *testing.T) {

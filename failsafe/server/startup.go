@@ -92,10 +92,14 @@ func (s *Server) saveStartup(ctx context.Context, text, sum string) error {
 	if err := s.checkStartup(ctx, text); err != nil {
 		return err
 	}
-	if !unreadable && !before.Missing && before.Text != text {
-		if err := s.keepCopy(before.Text); err != nil {
-			return fmt.Errorf("the version before can't be kept, so nothing was changed: %w", err)
-		}
+	switch {
+	case unreadable:
+		err = s.keepAside()
+	case !before.Missing && before.Text != text:
+		err = s.keepCopy(before.Text)
+	}
+	if err != nil {
+		return fmt.Errorf("the version before can't be kept, so nothing was changed: %w", err)
 	}
 	path := s.config.Startup
 	if target, err := os.Readlink(path); err == nil && target != "" {
@@ -114,6 +118,24 @@ func (s *Server) keepCopy(text string) error {
 	if err := smallfile.Write(s.copyPath(0), []byte(text)); err != nil {
 		return err
 	}
+	return s.moveCopies()
+}
+
+// keepAside makes a startup file that is too large to be read the newest copy.
+// What is no file at all is nobody's work.
+func (s *Server) keepAside() error {
+	if info, err := os.Stat(s.config.Startup); err != nil || !info.Mode().IsRegular() {
+		return nil
+	}
+	_ = os.Remove(s.copyPath(0)) // of a try that was cut off
+	if err := os.Link(s.config.Startup, s.copyPath(0)); err != nil {
+		return err
+	}
+	return s.moveCopies()
+}
+
+// moveCopies makes copy 0 the newest one.
+func (s *Server) moveCopies() error {
 	for n := keptCopies; n > 0; n-- {
 		if err := os.Rename(s.copyPath(n-1), s.copyPath(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

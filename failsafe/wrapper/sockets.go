@@ -86,14 +86,14 @@ func explainBind(name, address string, err error) error {
 	if splitErr != nil {
 		return &adviceError{fmt.Sprintf("the address of the %s, %q, is not of the form host:port", name, address), "correct it in the startup file", err}
 	}
-	option := "--site ADDRESS"
+	option := "site in the startup file, or --site ADDRESS"
 	other := "another port"
 	if n, err := strconv.Atoi(port); err == nil && n < 65534 {
 		// The next but one: console and site are neighbours by default.
 		other = "another port, as " + strconv.Itoa(max(n, 1024)+2)
 	}
 	if name == protocol.Console {
-		option = "--port N"
+		option = "console in the startup file, or --port N"
 	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

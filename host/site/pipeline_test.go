@@ -289,7 +289,7 @@ func TestDependenciesInheritTheDeadline(t *testing.T) {
 func TestBusy(t *testing.T) {
 	u := guest(t, "busy")
 	u.Data = waiting{}
-	u.Limits = engine.Limits{Instances: 1, Queue: 1, Timeout: 300 * time.Millisecond}
+	u.Limits = engine.Limits{Instances: 1, Queue: 1, Timeout: 2 * time.Second}
 	failures := make(chan Failure, 10)
 	s := newSite(t, Options{OnFailure: func(f Failure) { failures <- f }}, mountAt("/", deploy(u)))
 	v := visitorOf(t, s)

@@ -38,6 +38,17 @@ func Create(path string) (*Box, error) {
 	return box, nil
 }
 
+// Put writes a key that was kept elsewhere, as [Create] writes a new one.
+func Put(path string, key []byte) error {
+	if _, err := New(key); err != nil {
+		return err
+	}
+	if err := writeExclusive(path, key); err != nil {
+		return fmt.Errorf("putting the secret key file back: %w", err)
+	}
+	return nil
+}
+
 // writeExclusive makes a durable file of mode 0600 that appears with its whole
 // content. Opening path itself with O_EXCL would leave a truncated key behind
 // if the machine stopped before the write.

@@ -83,6 +83,10 @@ func (d *Data) Run(ctx context.Context, name string, args []string, stdin io.Rea
 		return d.switchModule(ctx, arg(0), name == helper.DisableUses)
 	case helper.Install:
 		return d.install(ctx, arg(0))
+	case helper.PutKey:
+		return d.putKey(ctx, arg(0))
+	case helper.NewKey:
+		return d.newKey()
 	case helper.InstallFile:
 		return d.installFile(ctx, arg(0), arg(1))
 	}

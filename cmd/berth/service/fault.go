@@ -23,8 +23,8 @@ var faults = []struct {
 }{
 	{bolt.ErrLocked, "locked", "another process has the store in %s open", "End that process: another berth, or a repair that still runs. Then start again."},
 	{store.ErrNewer, "newer", "the store in %s was written by a newer version of berth", "Run that version or a later one; or restore a backup that this version made."},
-	{secret.ErrNoKey, "key", "the file secret.key is missing in %s: without it the secrets that are stored can't be read", "Put secret.key back from where you keep it apart from the backups, then start again."},
-	{secret.ErrKeyFile, "key", "the file secret.key in %s can't be used, so that the secrets that are stored can't be read", "Mend that, or put secret.key back from where you keep it apart from the backups; then start again."},
+	{secret.ErrNoKey, "key", "the file secret.key is missing in %s: without it the secrets that are stored can't be read", "Put secret.key back, or make a new one, on the page Store, then start again."},
+	{secret.ErrKeyFile, "key", "the file secret.key in %s can't be used, so that the secrets that are stored can't be read", "Mend that, or put secret.key back on the page Store; then start again."},
 	{store.ErrPoisoned, "disk", "the disk of %s failed to keep what was written. Everything that was acknowledged before is safe; what was being written may be lost", "Look at the disk: its health, its cables, the system's log. Then start again: the store is checked on the way."},
 	{syscall.ENOSPC, "disk-full", "the disk of %s is full", "Free some space, then start again."},
 	{syscall.EDQUOT, "disk-full", "the quota of this user on the disk of %s is used up", "Free some space or ask for more, then start again."},

@@ -1,0 +1,105 @@
+package repair
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/berth-host/berth/registry/revision"
+	"github.com/berth-host/berth/registry/secret"
+	"github.com/berth-host/berth/registry/store/bolt"
+)
+
+// errHasKey is the error of who would replace a key that can be used.
+var errHasKey = errors.New("secret.key is there and can be used, so nothing was changed")
+
+// putKey puts a key that was kept elsewhere where the server looks for it.
+func (d *Data) putKey(ctx context.Context, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	key, err := io.ReadAll(io.LimitReader(f, secret.KeySize+1))
+	if err != nil {
+		return err
+	}
+	box, err := secret.New(key)
+	if err != nil {
+		return fmt.Errorf("this is not a secret.key: a key has %d bytes, and this file has not", secret.KeySize)
+	}
+	if err := d.fits(ctx, box); err != nil {
+		return err
+	}
+	return d.withoutKey(func(place string) error {
+		if err := secret.Put(place, key); err != nil {
+			return err
+		}
+		d.say("secret.key is back, with the identity %s", box.KeyID())
+		return nil
+	})
+}
+
+// newKey makes another key, for an owner who has lost his.
+func (d *Data) newKey() error {
+	return d.withoutKey(func(place string) error {
+		if _, err := secret.Create(place); err != nil {
+			return err
+		}
+		d.say("there is a new secret.key. Start the server and enter the secrets in the configuration again: the stored ones stay sealed with the old key")
+		return nil
+	})
+}
+
+// withoutKey makes the key where there is none that can be used. A file that
+// can't is kept beside it.
+func (d *Data) withoutKey(put func(place string) error) error {
+	place := filepath.Join(d.Folder, "secret.key")
+	switch _, err := secret.Load(place); {
+	case err == nil:
+		return errHasKey
+	case !errors.Is(err, secret.ErrNoKey):
+		kept := place + ".before-" + time.Now().UTC().Format("20060102-150405")
+		if err := os.Rename(place, kept); err != nil {
+			return err
+		}
+		d.say("what was there, and could not be used, is kept as %s", filepath.Base(kept))
+	}
+	return put(place)
+}
+
+var sealed = regexp.MustCompile(regexp.QuoteMeta(secret.Prefix) + `[A-Za-z0-9:_-]+`)
+
+// fits looks whether the secrets of the site were sealed with a key. A store
+// that tells nothing about it is no reason against the key.
+func (d *Data) fits(ctx context.Context, box *secret.Box) error {
+	var text []byte
+	err := d.use(func(s *bolt.Store) error {
+		head, err := revision.New(s).Head(ctx)
+		if err != nil {
+			return err
+		}
+		text, err = json.Marshal(head)
+		return err
+	})
+	if errors.Is(err, bolt.ErrLocked) {
+		return err
+	}
+	if err != nil {
+		d.say("whether the key fits is not known: %v", err)
+		return nil
+	}
+	for _, token := range sealed.FindAll(text, -1) {
+		// Of what belongs elsewhere only the identity of its key is read.
+		if _, err := box.Open(string(token), ""); errors.Is(err, secret.ErrWrongKey) {
+			return fmt.Errorf("this is the secret.key of another server, or an older one: a secret of this site is %w", err)
+		}
+	}
+	return nil
+}
