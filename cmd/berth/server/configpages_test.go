@@ -2,8 +2,10 @@ package server
 
 import (
 	"errors"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -81,7 +83,7 @@ func TestConfigurationForms(t *testing.T) {
 	typed := func(more ...string) url.Values {
 		fields := url.Values{"package": {pkg}}
 		for i := 0; i < len(more); i += 2 {
-			fields.Set(pkg+":/"+more[i], more[i+1])
+			fields.Set(fieldOf(pkg, more[i]), more[i+1])
 		}
 		return fields
 	}
@@ -125,16 +127,72 @@ func TestConfigurationForms(t *testing.T) {
 	// The same form again changes nothing; a secret that is left empty stays.
 	var before, after api.Site
 	f.get("/site", nil, &before)
-	good.Set(pkg+":/pin", "")
+	good.Set(fieldOf(pkg, "pin"), "")
 	f.form("POST", "/configuration", good)
 	if f.get("/site", nil, &after); before.Revision != after.Revision || !f.config(of, "pin").Set {
 		t.Error("saving what is there has changed something")
 	}
 	good.Set(pkg+":/age", "")
-	good["reset"] = []string{pkg + ":/pin", pkg + ":/fast"}
+	good["reset"] = []string{fieldOf(pkg, "pin"), fieldOf(pkg, "fast")}
 	f.form("POST", "/configuration", good)
 	if f.config(of, "age").Set || f.config(of, "pin").Set || string(f.config(of, "fast").Value) != "true" {
 		t.Error("what was taken away is still there")
+	}
+}
+
+// fieldOf is the name of a setting's field.
+func fieldOf(pkg, key string) string {
+	if key == "pin" {
+		return "secret." + pkg + ":/" + key
+	}
+	return pkg + ":/" + key
+}
+
+// shownIn are the hidden fields of the form on a page.
+var shownIn = regexp.MustCompile(`<input type="hidden" name="(shown\.[^"]*|base)" value="([^"]*)">`)
+
+// TestConfigurationByTwo lets two owners fill in the same form: what each has
+// not touched stays as the other left it, and the same value is a conflict.
+func TestConfigurationByTwo(t *testing.T) {
+	f := newFixture(t)
+	const pkg = "marker.example/site"
+	f.publish(pkg, "v1.0.0", 1, "[config]\nproperties.one = { type = \"string\" }\nproperties.two = { type = \"string\" }\n")
+	f.install(f.url(pkg))
+	page := func() url.Values {
+		t.Helper()
+		_, _, text := f.form("GET", "/configuration?package="+url.QueryEscape(pkg), nil)
+		fields := url.Values{"package": {pkg}}
+		for _, hidden := range shownIn.FindAllStringSubmatch(text, -1) {
+			fields.Set(html.UnescapeString(hidden[1]), hidden[2])
+		}
+		if len(fields) < 4 {
+			t.Fatalf("the form has no %v:\n%s", fields, text)
+		}
+		return fields
+	}
+	his, hers := page(), page()
+	his.Set(pkg+":/one", "his")
+	his.Set(pkg+":/two", "")
+	if status, _, text := f.form("POST", "/configuration", his); status != http.StatusSeeOther {
+		t.Fatalf("his: %d\n%s", status, text)
+	}
+	hers.Set(pkg+":/one", "")
+	hers.Set(pkg+":/two", "hers")
+	status, _, text := f.form("POST", "/configuration", hers)
+	if status == http.StatusConflict { // she looks at what he did, and does hers on top
+		hers.Del("base")
+		status, _, text = f.form("POST", "/configuration", hers)
+	}
+	if status != http.StatusSeeOther {
+		t.Fatalf("hers: %d\n%s", status, text)
+	}
+	of := url.Values{"package": {pkg}}
+	if one, two := f.config(of, "one"), f.config(of, "two"); string(one.Value) != `"his"` || string(two.Value) != `"hers"` {
+		t.Errorf("there is %s and %s", one.Value, two.Value)
+	}
+	his.Set(pkg+":/one", "his again")
+	if status, _, _ := f.form("POST", "/configuration", his); status != http.StatusConflict {
+		t.Errorf("a form older than the value is taken: %d", status)
 	}
 }
 
@@ -147,7 +205,7 @@ func TestConfigurationPlaces(t *testing.T) {
 	f.install(f.url(pkg))
 
 	// Before anything is mounted: a secret is sealed, and a name that looks like a number stays a text.
-	if status, _, text := f.form("POST", "/configuration", url.Values{":/site.name": {"1984"}, ":/site.key": {"hunter2hunter2"}}); status != http.StatusSeeOther {
+	if status, _, text := f.form("POST", "/configuration", url.Values{":/site.name": {"1984"}, "secret.:/site.key": {"hunter2hunter2"}}); status != http.StatusSeeOther {
 		t.Fatalf("shared values: %d\n%s", status, text)
 	}
 	if v := f.config(nil, "site.name"); string(v.Value) != `"1984"` {

@@ -43,7 +43,11 @@ func TestPageTimes(t *testing.T) {
 	f.get("/mounts", nil, &mounts)
 	id := mounts[0].ID // of /place-0, which has a beta
 	pages = append(pages, "/", "/sitemap?q=part-7", "/sitemap?from=901", "/sitemap/"+id, "/sitemap/new?package=marker.example/part-7", "/releases?before=100",
-		"/releases/50", "/releases/50?from=2", "/releases/promote?mount="+id, "/releases/back?mount="+id, "/releases/back?revision=3")
+		"/releases/50", "/releases/50?from=2", "/releases/promote?mount="+id, "/releases/back?mount="+id, "/releases/back?revision=3",
+		"/modules?q=part-7", "/configuration?package=marker.example/part-7", "/configuration?mount="+id, "/configuration?slot=beta&mount="+id)
+	for _, tab := range []string{"package", "files", "permissions", "data"} {
+		pages = append(pages, "/modules/"+tab+"?package=marker.example/part-7")
+	}
 	for _, page := range pages {
 		// Other programs on the machine may take their time just then: the best
 		// of three rounds is the page's own.

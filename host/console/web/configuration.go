@@ -84,6 +84,7 @@ func seenThrough(m *api.Mount) string {
 
 type configView struct {
 	At     configPlace
+	Base   uint64 // newest revision
 	Title  string
 	Mount  *api.Mount // of a mount or slot
 	Groups []configGroup
@@ -121,6 +122,9 @@ func (r *request) showConfiguration(status int, view *configView) error {
 func (r *request) configView() (*configView, error) {
 	view := &configView{At: r.configPlaceOf(), Title: "Configuration"}
 	var err error
+	if view.Base, err = r.head(); err != nil {
+		return nil, err
+	}
 	switch {
 	case view.At.Mount != "":
 		err = r.get("/mounts/"+url.PathEscape(view.At.Mount), &view.Mount)
@@ -215,8 +219,12 @@ func (r *request) saveConfiguration() error {
 		if good = good && ok; !ok || len(change.Set)+len(change.Unset) == 0 {
 			continue
 		}
-		err := r.call(http.MethodPatch, "/config", change, nil)
-		if e := apiError(err); e != nil {
+		call := r.call
+		if saved > 0 {
+			call = r.callNow
+		}
+		err := call(http.MethodPatch, "/config", change, nil)
+		if e := apiError(err); e != nil && e.Code != "conflict" {
 			good = false
 			if !group.tell(e) {
 				view.Error = e

@@ -3,6 +3,8 @@ package web
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -35,6 +37,7 @@ type settingField struct {
 	Here    bool            // it is set at the level of the form, and can be taken away there
 	Reset   bool            // the owner wants that
 	Wrong   []string        // what is wrong with it
+	Shown   string          // tells what stood in it when the page was made
 
 	key   string          // its name in the object that it belongs to
 	items string          // type of a list's items
@@ -138,6 +141,9 @@ func (m *fieldMaker) field(v api.ConfigValue, key string, s fieldSchema, was jso
 	m.made++
 	f := &settingField{Value: v, key: key, was: was, Path: above + "/" + pointerToken.Replace(key), ID: "f" + strconv.Itoa(m.made), Label: cmp.Or(s.Title, key), Help: s.Description, Secret: v.Secret}
 	f.Name = v.Package + ":" + f.Path
+	if f.Secret {
+		f.Name = secretField + f.Name // the pages know secrets by their names
+	}
 	f.Kind, f.Input = kindJSON, "text"
 	switch t := s.onlyType(); {
 	case len(s.Enum) > 0 && !v.Secret:
@@ -169,7 +175,16 @@ func (m *fieldMaker) field(v api.ConfigValue, key string, s fieldSchema, was jso
 		}
 	}
 	f.Text = f.shown()
+	f.Shown = fingerprint(f.Text)
 	return f
+}
+
+// fingerprint tells texts apart, in few characters. A form sends those of what
+// it showed, so that what somebody else has changed meanwhile isn't taken for a
+// change of this owner's back to what was there before.
+func fingerprint(text string) string {
+	sum := sha256.Sum256([]byte(lines(text)))
+	return hex.EncodeToString(sum[:8])
 }
 
 // text chooses the input for a string.
@@ -289,9 +304,17 @@ func (f *settingField) read(form func(name string) string) (value any, ok bool) 
 		return f.readGroup(form)
 	}
 	f.Text = lines(form(f.Name))
-	for i := range f.Choices {
-		f.Choices[i].Chosen = f.Choices[i].Value == f.Text
+	if shown := form(shownField + f.Name); shown != "" && !f.Secret {
+		if f.Shown = shown; fingerprint(f.Text) == shown { // not touched: it is what it is now
+			f.Text = f.shown()
+			f.choose()
+			if f.was == nil {
+				return nil, true
+			}
+			return f.was, true
+		}
 	}
+	f.choose()
 	if f.Kind != kindText && f.Kind != kindLong && strings.TrimSpace(f.Text) == "" {
 		return nil, true
 	}
@@ -314,6 +337,16 @@ func (f *settingField) read(form func(name string) string) (value any, ok bool) 
 		return f.wrong("is not JSON")
 	}
 	return json.RawMessage(f.Text), true
+}
+
+// shownField begins the names of the fields that hold fingerprints.
+const shownField = "shown."
+
+// choose marks the choice that the text says.
+func (f *settingField) choose() {
+	for i := range f.Choices {
+		f.Choices[i].Chosen = f.Choices[i].Value == f.Text
+	}
 }
 
 // lines has all line ends in one form: browsers send them as CR LF.
