@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -127,7 +128,7 @@ func (c *cli) printCrash(ctx context.Context, cl *client.Client, id string) erro
 		return err
 	}
 	return c.print(x, func(w io.Writer) {
-		fmt.Fprintf(w, "%s\n%s, after %.1f s in mode %s, phase %s, revision %s\n", x.Message, x.Time.Local().Format(time.DateTime), x.Lived, x.Mode, x.Phase, x.Revision)
+		fmt.Fprintf(w, "%s\n%s, after %.1f s in mode %s, phase %s, revision %s\n", x.Message, x.Time.Local().Format(time.DateTime), x.Lived, x.Mode, x.Phase, cmp.Or(x.Revision, "0"))
 		if x.Module != "" {
 			fmt.Fprintf(w, "suspected: %s\n", x.Module)
 		}

@@ -40,7 +40,16 @@ func (s *Server) report(ctx context.Context, r protocol.Report) error {
 // the wrapper remembers as the last good one.
 func (s *Server) reportRevision(ctx context.Context, number uint64) error {
 	s.proof.serve(number)
-	return s.report(ctx, protocol.Report{Phase: protocol.PhasePlan, Revision: strconv.FormatUint(number, 10)})
+	return s.report(ctx, protocol.Report{Phase: protocol.PhasePlan, Revision: revisionName(number)})
+}
+
+// revisionName is how the wrapper knows a revision. The empty site, revision
+// 0, has no name: there is nothing in it to go back to.
+func revisionName(number uint64) string {
+	if number == 0 {
+		return ""
+	}
+	return strconv.FormatUint(number, 10)
 }
 
 // socket returns the listener that the wrapper handed down, or a new one.

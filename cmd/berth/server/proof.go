@@ -137,7 +137,7 @@ func (s *Server) servesAnother(rev *revision.Revision) {
 	}
 	s.proof.serve(rev.Number)
 	s.events.Publish("site", map[string]uint64{"revision": rev.Number})
-	s.wrapper.Phase(protocol.Report{Phase: protocol.PhaseServe, Revision: fmt.Sprint(rev.Number)})
+	s.wrapper.Phase(protocol.Report{Phase: protocol.PhaseServe, Revision: revisionName(rev.Number)})
 	select {
 	case s.proof.changed <- struct{}{}:
 	default:
