@@ -85,7 +85,7 @@ var Commands = []Command{
 	{Name: Restore, Args: []string{"FILE"}, Summary: "Puts a backup from the folder backups in place of the store.", Limits: LongLimits, Changes: true,
 		Help: "The backup is verified first. The store as it was is kept aside, in a folder that is named. The page Store takes a backup from your computer."},
 	{Name: NewKey, Summary: "Makes a new secret.key where the old one is lost.", Limits: ShortLimits, Changes: true,
-		Help: "Secrets in the configuration stay sealed with the old key: enter them again in the console. If you have the old key, the page Store takes it. A key that can be used is never replaced."},
+		Help: "Secrets in the configuration stay sealed with the old key: enter them again in the console. If you have the old key, the page Store takes it. A key that can be read is never replaced by a new one."},
 	{Name: Revisions, Summary: "Lists the last revisions of the site: who made them, when and why.", Limits: ShortLimits},
 	{Name: GoBack, Args: []string{"NUMBER"}, Summary: "Makes the site as it was in a revision.", Limits: ShortLimits, Changes: true,
 		Help: "It writes a new revision, so you can go forward again in the same way. Data that modules have stored stays as it is."},

@@ -124,6 +124,9 @@ func TestInstallAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.open("/modules/install")
+	j.audit("allowed")
+	j.click("Take it back")
+	j.sees("Nothing more is fetched from " + slow.URL)
 	j.submit("form[action='/modules/upload']")
 	j.sees("No file was chosen.")
 	j.attach("#file", file)

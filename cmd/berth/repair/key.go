@@ -37,7 +37,8 @@ func (d *Data) putKey(ctx context.Context, path string) error {
 	if err := d.fits(ctx, box); err != nil {
 		return err
 	}
-	return d.withoutKey(func(place string) error {
+	opensNothing := func(there *secret.Box) bool { return d.fits(ctx, there) != nil }
+	return d.withoutKey(opensNothing, func(place string) error {
 		if err := secret.Put(place, key); err != nil {
 			return err
 		}
@@ -48,7 +49,8 @@ func (d *Data) putKey(ctx context.Context, path string) error {
 
 // newKey makes another key, for an owner who has lost his.
 func (d *Data) newKey() error {
-	return d.withoutKey(func(place string) error {
+	never := func(*secret.Box) bool { return false }
+	return d.withoutKey(never, func(place string) error {
 		if _, err := secret.Create(place); err != nil {
 			return err
 		}
@@ -57,35 +59,32 @@ func (d *Data) newKey() error {
 	})
 }
 
-// withoutKey makes the key where there is none that can be used. A file that
-// can't is kept beside it.
-func (d *Data) withoutKey(put func(place string) error) error {
+// withoutKey makes the key where there is none that can be used, or one of no
+// use. Such a file is kept beside it.
+func (d *Data) withoutKey(useless func(*secret.Box) bool, put func(place string) error) error {
 	place := filepath.Join(d.Folder, "secret.key")
-	switch _, err := secret.Load(place); {
-	case err == nil:
+	switch there, err := secret.Load(place); {
+	case err == nil && !useless(there):
 		return errHasKey
 	case !errors.Is(err, secret.ErrNoKey):
 		kept := place + ".before-" + time.Now().UTC().Format("20060102-150405")
 		if err := os.Rename(place, kept); err != nil {
 			return err
 		}
-		d.say("what was there, and could not be used, is kept as %s", filepath.Base(kept))
+		d.say("what was there, and was of no use, is kept as %s", filepath.Base(kept))
 	}
 	return put(place)
 }
 
 var sealed = regexp.MustCompile(regexp.QuoteMeta(secret.Prefix) + `[A-Za-z0-9:_-]+`)
 
-// fits looks whether the secrets of the site were sealed with a key. A store
-// that tells nothing about it is no reason against the key.
+// fits looks whether any secret of the site was sealed with a key; others may
+// be of a key that was lost before. A store that tells nothing about it is no
+// reason against the key.
 func (d *Data) fits(ctx context.Context, box *secret.Box) error {
 	var text []byte
-	err := d.use(func(s *bolt.Store) error {
-		head, err := revision.New(s).Head(ctx)
-		if err != nil {
-			return err
-		}
-		text, err = json.Marshal(head)
+	err := d.use(func(s *bolt.Store) (err error) {
+		text, err = configuration(ctx, revision.New(s))
 		return err
 	})
 	if errors.Is(err, bolt.ErrLocked) {
@@ -95,11 +94,34 @@ func (d *Data) fits(ctx context.Context, box *secret.Box) error {
 		d.say("whether the key fits is not known: %v", err)
 		return nil
 	}
+	var wrong error
 	for _, token := range sealed.FindAll(text, -1) {
-		// Of what belongs elsewhere only the identity of its key is read.
-		if _, err := box.Open(string(token), ""); errors.Is(err, secret.ErrWrongKey) {
-			return fmt.Errorf("this is the secret.key of another server, or an older one: a secret of this site is %w", err)
+		// Without its place a secret does not open, but the identity of its key is read.
+		other := (*secret.WrongKeyError)(nil)
+		if _, err := box.Open(string(token), ""); !errors.As(err, &other) {
+			return nil
 		}
+		wrong = fmt.Errorf("this is the secret.key of another server, or an older one: its identity is %s, and the secrets of this site need %s", other.Have, other.Want)
 	}
-	return nil
+	return wrong
+}
+
+// configuration is everything in which the newest revision may hold secrets.
+func configuration(ctx context.Context, chain *revision.Chain) ([]byte, error) {
+	head, err := chain.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	packages, err := chain.Packages(ctx, head)
+	if err != nil {
+		return nil, err
+	}
+	all := []any{head, packages}
+	for m, err := range chain.Mounts(ctx, head) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return json.Marshal(all)
 }

@@ -2,12 +2,14 @@ package repair
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/berth-host/berth/failsafe/helper"
+	"github.com/berth-host/berth/registry/config"
 	"github.com/berth-host/berth/registry/revision"
 	"github.com/berth-host/berth/registry/secret"
 	"github.com/berth-host/berth/registry/store/bolt"
@@ -30,7 +32,10 @@ func TestKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = revision.New(s).Update(t.Context(), revision.Edit{Who: "owner", Why: "a secret", Apply: func(d *revision.Draft) error { return d.SetTitle(token) }})
+	_, err = revision.New(s).Update(t.Context(), revision.Edit{Who: "owner", Why: "a secret", Apply: func(d *revision.Draft) error {
+		value := json.RawMessage(`{"$secret":"` + token + `"}`)
+		return d.SetConfig(revision.Place{Level: config.Package, Package: "some.example/package"}, "password", value)
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +74,13 @@ func TestKey(t *testing.T) {
 	refused(right, errHasKey.Error())
 	if code, output := run(t, folder, helper.NewKey); code != helper.ExitFailed || !strings.Contains(output, errHasKey.Error()) {
 		t.Errorf("a new key: %d %s", code, output)
+	}
+	// A key that opens nothing gives way to the one that does.
+	if err := os.WriteFile(place, wrong, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, output := run(t, folder, helper.PutKey, keep(right)); code != helper.ExitDone {
+		t.Errorf("%d %s", code, output)
 	}
 	if err := os.Remove(place); err != nil {
 		t.Fatal(err)

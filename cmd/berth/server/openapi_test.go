@@ -335,6 +335,7 @@ func ownersDay(f *fixture) ([]apiCall, map[string]*string) {
 		{route: "GET " + v1 + "/jobs"},
 		{route: "GET " + v1 + "/tokens"},
 		{route: "GET " + v1 + "/revisions"},
+		{route: "GET " + v1 + "/settings"},
 		{route: "PATCH " + v1 + "/settings", in: api.SettingsChange{}},
 		{route: "PATCH " + v1 + "/site", in: map[string]any{"title": "Marker", "why": "a name"}},
 		{route: "POST " + v1 + "/plans", in: api.Install{Source: f.url(sitePackage)}, then: planned},

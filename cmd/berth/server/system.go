@@ -22,6 +22,7 @@ func (s *Server) systemRoutes() []console.Route {
 		console.Action("GET", "/jobs/{id}", console.ScopeRead, "One job; with after, once it has changed", s.getJob),
 		console.Action("DELETE", "/jobs/{id}", console.ScopeDeploy, "Cancel a job", s.cancelJob),
 		console.Action("POST", "/jobs/{id}/again", console.ScopeDeploy, "Start a job again that has ended", s.retryJob),
+		console.Action("GET", "/settings", console.ScopeRead, "Where packages may come from, beside the public web", s.getSettings),
 		console.Action("PATCH", "/settings", console.ScopeAdmin, "Where packages may come from", s.changeSettings),
 		console.Action("GET", "/tokens", console.ScopeAdmin, "API tokens", s.listTokens),
 		console.Action("POST", "/tokens", console.ScopeAdmin, "Make an API token; its text is shown once", s.newToken).Confirmed(),
@@ -74,7 +75,15 @@ func (s *Server) changeSettings(ctx context.Context, in api.SettingsChange) (api
 		origins = slices.Compact(origins)
 		set.Origins = slices.DeleteFunc(origins, func(o string) bool { return slices.Contains(in.Forbid, o) })
 	})
-	return api.Settings{Mirrors: settings.Mirrors, Origins: append([]string{}, settings.Origins...)}, err
+	return describeSettings(settings), err
+}
+
+func (s *Server) getSettings(context.Context, console.Nothing) (api.Settings, error) {
+	return describeSettings(s.registry.Settings()), nil
+}
+
+func describeSettings(settings registry.Settings) api.Settings {
+	return api.Settings{Mirrors: settings.Mirrors, Origins: append([]string{}, settings.Origins...)}
 }
 
 // tokenPrefix begins the names of references that hold API tokens.

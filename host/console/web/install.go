@@ -18,6 +18,7 @@ var installPages = []page{
 	{method: "POST", path: "/modules/install", scope: console.ScopeDeploy, serve: (*request).fetchPasted},
 	{method: "POST", path: "/modules/upload", scope: console.ScopeDeploy, body: maxUpload, serve: (*request).uploadPackage},
 	{method: "POST", path: "/modules/again/{id}", scope: console.ScopeDeploy, serve: (*request).fetchAgain},
+	{method: "POST", path: "/modules/forbid", scope: console.ScopeAdmin, serve: (*request).forbidOrigin},
 	{method: "POST", path: "/modules/allow/{id}", scope: console.ScopeAdmin, serve: (*request).allowOrigin},
 	{method: "GET", path: "/modules/plans/{id}", scope: console.ScopeRead, serve: (*request).planPage},
 	{method: "POST", path: "/modules/plans/{id}/install", scope: console.ScopeDeploy, serve: (*request).installPlan},
@@ -28,6 +29,7 @@ type installData struct {
 	Pasted string
 	Shelf  []api.Bundled
 	Plans  []api.Plan // that wait for the owner's word
+	Allows []string   // addresses that are fetched from though they are not public
 	Error  *console.Error
 }
 
@@ -41,6 +43,11 @@ func (r *request) showInstall(status int, pasted string, failed *console.Error) 
 	if err := r.get("/plans", &data.Plans); err != nil {
 		return err
 	}
+	var settings api.Settings
+	if err := r.get("/settings", &settings); err != nil {
+		return err
+	}
+	data.Allows = settings.Origins
 	return r.answer(status, layout{Title: "Install", Template: "modules/install", Data: data})
 }
 
@@ -137,6 +144,15 @@ func (r *request) allowOrigin() error {
 		return err
 	}
 	return r.fetchAgain()
+}
+
+// forbidOrigin takes such a permission back.
+func (r *request) forbidOrigin() error {
+	origin := r.PostFormValue("origin")
+	if err := r.call(http.MethodPatch, "/settings", api.SettingsChange{Forbid: []string{origin}}, nil); err != nil {
+		return err
+	}
+	return r.redirect("/modules/install", "Nothing more is fetched from "+origin+". What is installed stays.")
 }
 
 // originWanted is the permission for want of which a job failed; nil: none.
