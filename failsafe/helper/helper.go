@@ -22,6 +22,8 @@ const (
 	Doctor       = "doctor"
 	Check        = "check"
 	Compact      = "compact"
+	DeleteKept   = "delete-kept" // one of [Inventory].Kept
+	EmptyCache   = "empty-cache"
 	RevertPage   = "revert-page"
 	Backup       = "backup"
 	BackupStdout = "backup-stdout" // the backup alone on standard output
@@ -80,6 +82,10 @@ var Commands = []Command{
 		Help: "The database keeps the state before its last write. This makes it the present one again, if it is whole. The database as it was is kept beside it."},
 	{Name: Compact, Summary: "Writes the database anew without its empty space.", Limits: LongLimits, Changes: true,
 		Help: "The new database is checked before it takes the place of the old one. It needs as much free space as the database has content."},
+	{Name: EmptyCache, Summary: "Deletes the folder cache's content, which the server makes anew.", Limits: LongLimits, Changes: true,
+		Help: "It holds compiled code and unpacked assets. The next start takes longer by what has to be compiled."},
+	{Name: DeleteKept, Args: []string{"FILE"}, Summary: "Deletes a backup, or a store that was kept aside, to make room.", Limits: LongLimits, Changes: true,
+		Help: "The page Store lists what can be deleted, under Make room. Nothing brings it back."},
 	{Name: Backup, Summary: "Writes a backup into the folder backups of the data folder.", Limits: LongLimits,
 		Help: "The page Store offers to download one instead."},
 	{Name: Restore, Args: []string{"FILE"}, Summary: "Puts a backup from the folder backups in place of the store.", Limits: LongLimits, Changes: true,
@@ -108,6 +114,8 @@ type Inventory struct {
 	Mounts    []Mount    `json:"mounts"`
 	Modules   []Module   `json:"modules"`
 	Backups   []File     `json:"backups"`
+	Kept      []File     `json:"kept"`              // what may be deleted to make room; paths in the data folder, with slashes
+	Cache     int64      `json:"cache"`             // bytes that emptying it frees
 	Problem   string     `json:"problem,omitempty"` // why the rest is empty
 	Locked    bool       `json:"locked,omitempty"`  // another process has the store open
 }

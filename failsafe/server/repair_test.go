@@ -24,7 +24,10 @@ func TestStoredPages(t *testing.T) {
 	wants(t, page, "update baz.example/baz to v2.5.1", "2026-11-24", "11 (last good)", "12 (now)", `value="go-back 10"`, "disabled: it failed 5 times", "frundle.example/frundle@v0.6.0", "suspected")
 	lacks(t, page, `value="go-back 12"`)
 	_, page = h.get("/store")
-	wants(t, page, "The store can be opened", "berth-20261120-090000.tar", "11.8 MiB", "Take back the last write")
+	wants(t, page, "The store can be opened", "berth-20261120-090000.tar", "11.8 MiB", "Take back the last write",
+		"Delete before-restore-20261119-080000-1&lt;b&gt; for good?", "2026-11-19", ">1 MiB<", `value="before-restore-20261119-080000-1&lt;b&gt;"`, "Empty the cache", "<p>3 MiB of")
+	_, page = h.post("/run", url.Values{"command": {"delete-kept"}, "argument": {"before-restore-20261119-080000-1<b>"}})
+	wants(t, page, "did [&#34;delete-kept&#34; &#34;before-restore-20261119-080000-1&lt;b&gt;&#34;]")
 
 	h = loggedIn(t, "locked")
 	for _, path := range []string{"/site", "/store"} {
@@ -233,7 +236,7 @@ func TestStartupEditor(t *testing.T) {
 		t.Errorf("the file holds %q", data)
 	}
 	page = save("site = \":80\"\n\nwrong = 1 </textarea>\n", sum())
-	wants(t, page, "Not saved. Startup.toml:3: unknown key", "look at line 3", "wrong = 1 &lt;/textarea&gt;")
+	wants(t, page, "Not saved. startup.toml:3: unknown key", "look at line 3", "wrong = 1 &lt;/textarea&gt;")
 	if data, _ := os.ReadFile(file); !strings.Contains(string(data), "# one") {
 		t.Errorf("a wrong one was saved: %q", data)
 	}

@@ -101,6 +101,8 @@ var sampleInventory = helper.Inventory{
 		{ID: "foobar.example/foobar@v3.5.0", Installed: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC), Uses: 1},
 	},
 	Backups: []helper.File{{Name: "berth-20261120-090000.tar", Size: 12_345_678, Time: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}},
+	Kept:    []helper.File{{Name: "before-restore-20261119-080000-1<b>", Size: 1 << 20, Time: time.Date(2026, 11, 19, 8, 0, 0, 0, time.UTC)}},
+	Cache:   3 << 20,
 }
 
 // A harness is a server with a browser.

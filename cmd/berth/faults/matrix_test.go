@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth-host/berth/failsafe/protocol"
 	"github.com/berth-host/berth/failsafe/wrapper"
+	"github.com/berth-host/berth/host/console/api"
 )
 
 // phases are those of a start, in their order.
@@ -139,12 +140,12 @@ var surroundings = []struct {
 	kind   string
 	only   []protocol.Phase // nil: all
 	tmpfs  bool
-	cause  string                 // on the page, or among the notices
-	alive  func(r *rig, s string) // what has to be true when it serves on; s are the notices
+	cause  string                             // on the page, or among the notices
+	alive  func(r *rig, phase protocol.Phase) // what has to be true when it serves on
 	mend   func(r *rig, kept string) error
 	writes bool // the cause itself changes data
 }{
-	{kind: "disk full", tmpfs: true, cause: "is full", alive: func(*rig, string) {},
+	{kind: "disk full", tmpfs: true, cause: "is full", alive: func(*rig, protocol.Phase) {},
 		mend: func(r *rig, _ string) error { return os.Remove(filepath.Join(filepath.Dir(r.Data), filler)) }},
 	// Once the store is open for writing, the system refuses to make its disk
 	// read-only.
@@ -156,11 +157,11 @@ var surroundings = []struct {
 		mend: func(r *rig, kept string) error {
 			return overwrite(filepath.Join(r.Data, "registry.db"), filepath.Join(kept, "registry.db"))
 		}},
-	{kind: "password", writes: true, cause: "", alive: func(*rig, string) {},
+	{kind: "password", writes: true, cause: "the file with the password is damaged", alive: func(*rig, protocol.Phase) {},
 		mend: func(r *rig, kept string) error {
 			return overwrite(filepath.Join(r.Data, "password.hash"), filepath.Join(kept, "password.hash"))
 		}},
-	{kind: "clock+", cause: "never in failsafe", alive: func(*rig, string) {}},
+	{kind: "clock+", cause: "never in failsafe", alive: (*rig).noticedJump},
 	{kind: "clock-", cause: "never in failsafe", alive: (*rig).noticedClock},
 }
 
@@ -173,7 +174,7 @@ func overwrite(to, from string) error {
 	return os.WriteFile(to, b, 0o600)
 }
 
-func (r *rig) noticedClock(string) {
+func (r *rig) noticedClock(protocol.Phase) {
 	r.within(pageTime, "a notice about the clock", func() bool {
 		for _, n := range r.system().Notices {
 			if n.Kind == "clock" && strings.Contains(n.Message, "clock of this machine") {
@@ -182,6 +183,21 @@ func (r *rig) noticedClock(string) {
 		}
 		return false
 	})
+}
+
+// noticedJump holds that a clock which goes forward while the server runs is
+// told; one that was ahead from the beginning looks like any other.
+func (r *rig) noticedJump(phase protocol.Phase) {
+	told := func() bool {
+		return slices.ContainsFunc(r.system().Notices, func(n api.Notice) bool {
+			return n.Kind == "clock" && strings.Contains(n.Message, "was set forward by 8760h0m")
+		})
+	}
+	if phase != protocol.PhaseProcess && phase != protocol.PhaseStartup {
+		r.within(pageTime, "a notice about the clock", told)
+	} else if told() {
+		r.Errorf("a clock that was ahead from the beginning is told as set: %+v", r.system().Notices)
+	}
 }
 
 func TestSurroundings(t *testing.T) {
@@ -250,7 +266,7 @@ func TestSurroundings(t *testing.T) {
 						}
 						return s.kind != "disk full" || strings.Contains(notices.String(), "is full")
 					})
-					s.alive(r, notices.String())
+					s.alive(r, phase)
 					r.wantSite()
 					mend()
 				}

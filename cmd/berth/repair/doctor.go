@@ -184,7 +184,7 @@ func (d *Data) examineOpen(ctx context.Context, f *Finding) error {
 		f.Text = "is not opened before that"
 		return err
 	}
-	return (&Data{Folder: d.Folder, Out: io.Discard}).use(func(s *bolt.Store) error {
+	return (&Data{Folder: d.Folder, Out: io.Discard}).read(func(s *bolt.Store) error {
 		inv, err := d.inventory(ctx, s)
 		f.Text = fmt.Sprintf("%d packages, %d mounts, revision %d", len(inv.Modules), len(inv.Mounts), inv.Head)
 		return err

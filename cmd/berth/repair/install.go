@@ -45,7 +45,7 @@ func (d *Data) installFile(ctx context.Context, path, name string) error {
 
 func (d *Data) installWith(ctx context.Context, do func(*registry.Registry, func(registry.Progress)) (*registry.Installed, error)) (err error) {
 	e, err := engine.New(ctx, engine.Options{
-		CacheDir: filepath.Join(d.Folder, "cache"), Compiler: d.Compiler,
+		CacheDir: filepath.Join(d.Folder, cacheFolder), Compiler: d.Compiler,
 		Dialects: []*abi.Dialect{httpwasm.Dialect, berth.Dialect},
 	})
 	if err != nil {

@@ -83,7 +83,7 @@ var sealed = regexp.MustCompile(regexp.QuoteMeta(secret.Prefix) + `[A-Za-z0-9:_-
 // reason against the key.
 func (d *Data) fits(ctx context.Context, box *secret.Box) error {
 	var text []byte
-	err := d.use(func(s *bolt.Store) (err error) {
+	err := d.read(func(s *bolt.Store) (err error) {
 		text, err = configuration(ctx, revision.New(s))
 		return err
 	})

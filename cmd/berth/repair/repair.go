@@ -10,9 +10,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/berth-host/berth/failsafe/helper"
 	"github.com/berth-host/berth/registry/revision"
@@ -59,6 +61,10 @@ func (d *Data) Run(ctx context.Context, name string, args []string, stdin io.Rea
 		return d.check(ctx)
 	case helper.Compact:
 		return d.compact()
+	case helper.DeleteKept:
+		return d.deleteKept(ctx, arg(0))
+	case helper.EmptyCache:
+		return d.emptyCache(ctx)
 	case helper.RevertPage:
 		return d.revert()
 	case helper.Backup:
@@ -116,12 +122,45 @@ func (d *Data) open() (*bolt.Store, error) {
 	return bolt.Open(d.Folder)
 }
 
+// read runs f with the store open for reading, which a disk that is full or
+// read-only does not hinder. A backup that lies ready is put in place before,
+// where that can be done.
+func (d *Data) read(f func(*bolt.Store) error) (err error) {
+	s, err := d.openToRead()
+	if err != nil {
+		return err
+	}
+	return d.with(s, f)
+}
+
+func (d *Data) openToRead() (*bolt.Store, error) {
+	at, err := bolt.Staged(d.Folder)
+	if err != nil {
+		return nil, err
+	}
+	if !at.IsZero() {
+		s, err := d.open()
+		if !errors.Is(err, syscall.EROFS) && !errors.Is(err, syscall.ENOSPC) {
+			return s, err
+		}
+	}
+	s, err := bolt.OpenReadOnly(d.Folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w in %s yet", ErrNoStore, d.Folder)
+	}
+	return s, err
+}
+
 // use runs f with the open store.
 func (d *Data) use(f func(*bolt.Store) error) (err error) {
 	s, err := d.open()
 	if err != nil {
 		return err
 	}
+	return d.with(s, f)
+}
+
+func (d *Data) with(s *bolt.Store, f func(*bolt.Store) error) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if aside := s.Restored(); aside != "" {
 		d.say("a backup that lay ready was put in place; the store before it is in %s", aside)

@@ -107,11 +107,12 @@ func (d *Data) backups() (files []helper.File) {
 // list prints everything as JSON, for the failsafe server.
 func (d *Data) list(ctx context.Context) error {
 	var inv helper.Inventory
-	err := d.use(func(s *bolt.Store) (err error) {
+	err := d.read(func(s *bolt.Store) (err error) {
 		inv, err = d.inventory(ctx, s)
 		return err
 	})
 	inv.Backups = d.backups()
+	inv.Kept, inv.Cache = d.kept(ctx), d.sizeOf(ctx, cacheFolder)
 	if err != nil {
 		inv.Problem = err.Error()
 		inv.Locked = errors.Is(err, bolt.ErrLocked)
@@ -120,7 +121,7 @@ func (d *Data) list(ctx context.Context) error {
 }
 
 func (d *Data) show(ctx context.Context, print func(helper.Inventory)) error {
-	return d.use(func(s *bolt.Store) error {
+	return d.read(func(s *bolt.Store) error {
 		inv, err := d.inventory(ctx, s)
 		if err == nil {
 			print(inv)

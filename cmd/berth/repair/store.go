@@ -24,7 +24,7 @@ var ErrDamaged = errors.New("the store is damaged")
 
 // Check reads everything stored and hands over each damage.
 func (d *Data) Check(ctx context.Context, found func(store.Damage)) error {
-	return d.use(func(s *bolt.Store) error {
+	return d.read(func(s *bolt.Store) error {
 		for damage := range s.Check(ctx) {
 			found(damage)
 		}
@@ -82,7 +82,7 @@ func (d *Data) revert() error {
 
 // Backup writes a backup to w.
 func (d *Data) Backup(ctx context.Context, w io.Writer) error {
-	return d.use(func(s *bolt.Store) error { return s.Backup(ctx, w) })
+	return d.read(func(s *bolt.Store) error { return s.Backup(ctx, w) })
 }
 
 func (d *Data) backup(ctx context.Context) error {

@@ -19,8 +19,8 @@ import (
 const backend = "bolt"
 
 // Backup implements [store.Store]. The database is copied to a temporary file
-// first, so that a slow w holds up no writer; blobs are not deleted until the
-// backup ends.
+// first, so that a slow w holds up no writer, unless the store was opened for
+// reading only; blobs are not deleted until the backup ends.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if err := s.backup(ctx, w); err != nil {
 		return fmt.Errorf("backup: %w", err)
@@ -35,13 +35,18 @@ func (s *Store) backup(ctx context.Context, w io.Writer) error {
 	defer s.calls.done()
 	s.deletes.RLock()
 	defer s.deletes.RUnlock()
-	f, err := os.CreateTemp(s.temporary(), "backup-*")
-	if err != nil {
-		return err
+	var copied io.Writer = io.Discard
+	open := func() (io.ReadCloser, error) { return s.streamDatabase(ctx), nil }
+	if !s.readOnly {
+		f, err := os.CreateTemp(s.temporary(), "backup-*")
+		if err != nil {
+			return err
+		}
+		defer os.Remove(f.Name())
+		defer f.Close()
+		copied, open = f, func() (io.ReadCloser, error) { return os.Open(f.Name()) }
 	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	database, err := s.copyDatabase(ctx, f)
+	database, err := s.copyDatabase(ctx, copied)
 	if err != nil {
 		return err
 	}
@@ -59,19 +64,19 @@ func (s *Store) backup(ctx context.Context, w io.Writer) error {
 	}
 	return archive.Write(ctx, w, backend, entries, func(e archive.Entry) (io.ReadCloser, error) {
 		if e.Name == databaseName {
-			return os.Open(f.Name())
+			return open()
 		}
 		return os.Open(filepath.Join(s.dir, filepath.FromSlash(e.Name)))
 	})
 }
 
-// copyDatabase writes the database as it is at one instant to f.
-func (s *Store) copyDatabase(ctx context.Context, f *os.File) (archive.Entry, error) {
+// copyDatabase writes the database as it is at one instant to w.
+func (s *Store) copyDatabase(ctx context.Context, w io.Writer) (archive.Entry, error) {
 	sum := sha256.New()
 	var size int64
 	err := s.view(ctx, func(tx *bbolt.Tx) error {
 		var err error
-		size, err = tx.WriteTo(io.MultiWriter(f, sum))
+		size, err = tx.WriteTo(io.MultiWriter(w, sum))
 		return err
 	})
 	return archive.Entry{Name: databaseName, Size: size, Hash: store.Hash(sum.Sum(nil))}, err

@@ -214,6 +214,9 @@ func (s *Store) blobsIn(ctx context.Context, first byte) ([]store.Hash, error) {
 	}
 	defer s.calls.done()
 	entries, err := os.ReadDir(filepath.Join(s.dir, blobsName, fmt.Sprintf("%02x", first)))
+	if s.readOnly && errors.Is(err, os.ErrNotExist) {
+		return nil, nil // Open would have made it
+	}
 	if err != nil {
 		return nil, fmt.Errorf("listing blobs: %w", err)
 	}

@@ -58,6 +58,7 @@ type Store struct {
 	deletes sync.RWMutex // held for reading while a backup needs every blob
 
 	restored string // see Restored
+	readOnly bool   // see OpenReadOnly
 	calls    calls
 	poisoned atomic.Pointer[error] // why no more writes are accepted
 	breaks   chan struct{}         // closed then
@@ -84,7 +85,7 @@ func open(dir string) (_ *Store, err error) {
 	if err := makeFolder(dir); err != nil {
 		return nil, err
 	}
-	if s.lock, err = lockFile(filepath.Join(dir, lockName)); err != nil {
+	if s.lock, err = lockFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -142,13 +143,14 @@ func (s *Store) openDatabase(path string) error {
 		FreelistType:    bbolt.FreelistMapType, // the array kind is slow once large values fragment the file
 		NoStatistics:    true,
 		InitialMmapSize: mapSize,
+		ReadOnly:        s.readOnly,
 		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag, mode)
 			s.file = f
 			return f, err
 		},
 	}
-	if runtime.GOOS == "windows" || ^uint(0)>>32 == 0 {
+	if s.readOnly || runtime.GOOS == "windows" || ^uint(0)>>32 == 0 {
 		options.InitialMmapSize = 0 // Windows would make the file that long; 32 bits have no room
 	}
 	return guarded(func() error {
@@ -194,7 +196,10 @@ func (s *Store) release() error {
 	if s.db != nil {
 		err = s.closeDatabase()
 	}
-	return errors.Join(err, s.lock.Close())
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
 }
 
 // view runs f in a transaction that sees the database at one instant. What f

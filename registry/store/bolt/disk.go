@@ -147,8 +147,8 @@ func (s *Store) emptyTemporary() error {
 }
 
 // lockFile opens and locks a file, or gives [ErrLocked].
-func lockFile(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+func lockFile(name string, flags int) (*os.File, error) {
+	f, err := os.OpenFile(name, flags, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -145,7 +145,7 @@ func repair(dir string, f func(s *Store, path, fresh string) error) error {
 	}
 	s := &Store{dir: dir}
 	s.calls.init()
-	lock, err := lockFile(filepath.Join(dir, lockName))
+	lock, err := lockFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return err
 	}
