@@ -96,6 +96,16 @@ func (d *deployment) load(ctx context.Context, l *loading) {
 	close(l.done)
 }
 
+// failed is the error of the last attempt to load the deployment.
+func (d *deployment) failed() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.loading == nil {
+		return nil
+	}
+	return d.loading.err
+}
+
 var errClosed = errors.New("it was replaced while it started")
 
 // close gives everything back when the running calls have ended.

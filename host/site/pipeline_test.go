@@ -63,6 +63,46 @@ func TestFilters(t *testing.T) {
 	}
 }
 
+// Nothing is a way past a filter of the whole site that can't be put to work.
+func TestMissingFilters(t *testing.T) {
+	mount := mountAt("/", deploy(guest(t, "handler")))
+	mount.Beta, mount.BetaPolicy = deploy(guest(t, "beta")), BetaPolicy{Mode: BetaEveryone}
+	assets := mountAt("/assets", deploy(assetUnit()))
+	s := newSite(t, Options{}, mount, assets)
+	v := visitorOf(t, s)
+	open := Settings{Open: true, Host: "site.example", BetaKey: testKey}
+	missing := open
+	missing.Missing = map[string]string{"filter.example/f@v1.0.0": "it is gone"}
+	broken := guest(t, "!pbroken")
+	broken.Code = codeOf([]byte("no module"))
+	unloadable := open
+	unloadable.Filters = []*Unit{broken}
+	for _, settings := range []Settings{missing, unloadable} {
+		apply(t, s, Change{Settings: &settings, Lazy: true})
+		for _, path := range []string{"/", "/assets/", "/nothing"} {
+			for _, host := range []string{"site.example", "beta.site.example", "other.example"} {
+				if got := v.get(path, "Host: "+host); got.status != 503 || !strings.Contains(got.body, "<h1>") || got.header.Get("Retry-After") == "" {
+					t.Errorf("%s%s: %d %q", host, path, got.status, got.body)
+				}
+			}
+		}
+		if status, err := s.Ask(t.Context(), mount.ID); status != 503 {
+			t.Errorf("the server asks itself: %d %v", status, err)
+		}
+		if got := len(s.MissingFilters()); got != len(settings.Missing) {
+			t.Errorf("%d filters are missing", got)
+		}
+		if err := s.FiltersError(); (err != nil) != (len(settings.Filters) > 0) {
+			t.Errorf("the filters' error: %v", err)
+		}
+	}
+	apply(t, s, Change{Settings: &open})
+	v.get("/").want(t, 200, "handler")
+	if err := s.FiltersError(); err != nil {
+		t.Error(err)
+	}
+}
+
 // An answer that is on its way when a module fails must not look whole.
 func TestFailureAfterTheAnswerBegan(t *testing.T) {
 	s := newSite(t, Options{}, mountAt("/", deploy(guest(t, "part"))), mountAt("/filtered", deploy(guest(t, "part"), guest(t, "!r"))), mountAt("/held", deploy(guest(t, "part"), guest(t, "!b"))))

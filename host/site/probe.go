@@ -41,6 +41,25 @@ func (s *Site) Disabled() (list []Mount) {
 	return list
 }
 
+// MissingFilters are the filters for lack of which the whole site answers 503;
+// see [Settings]. The map is not to be changed.
+func (s *Site) MissingFilters() map[string]string {
+	g := s.enter()
+	defer g.leave()
+	return g.settings.Missing
+}
+
+// FiltersError says why the filters of the whole site could not be started when
+// they were last tried; nil if they could, or were not tried yet.
+func (s *Site) FiltersError() error {
+	g := s.enter()
+	defer g.leave()
+	if g.filters == nil {
+		return nil
+	}
+	return g.filters.failed()
+}
+
 // Ask requests a mount as a visitor would, through the router and all filters
 // but past whether the site is open, and returns the status of the answer, 0
 // for none. The mount's health path is asked where there is one, else its

@@ -94,10 +94,14 @@ type Data = berth.Data
 
 // Settings are of the whole site.
 type Settings struct {
-	Open      bool
-	Host      string  // its host name; "" while it has none
-	BetaHost  string  // "" for "beta." + Host
-	Filters   []*Unit // before every mount's own
-	BetaKey   []byte  // signs beta cookies and links
+	Open     bool
+	Host     string  // its host name; "" while it has none
+	BetaHost string  // "" for "beta." + Host
+	Filters  []*Unit // before every mount's own
+	// Missing are filters that belong there but can't be put to work, by
+	// package@version, with why. They may be what keeps visitors out: while
+	// there is one, every request is answered by 503.
+	Missing   map[string]string
+	BetaKey   []byte // signs beta cookies and links
 	DrainTime time.Duration
 }

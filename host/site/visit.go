@@ -99,8 +99,12 @@ func (v *visit) serve(r *http.Request) {
 }
 
 // dispatch passes the request through the filters of the whole site, if there
-// are any, and on to its mount.
+// are any, and on to its mount. Nothing gets past one that is missing.
 func (v *visit) dispatch(w http.ResponseWriter, r *http.Request) error {
+	if len(v.g.settings.Missing) > 0 {
+		writePage(w, r, http.StatusServiceUnavailable, v.id.text())
+		return nil
+	}
 	d := v.g.filters
 	if d == nil {
 		return v.route(w, r)

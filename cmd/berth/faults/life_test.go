@@ -5,6 +5,7 @@ package faults
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"hash/crc32"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"github.com/berth-host/berth/failsafe/wrapper"
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
+	"github.com/berth-host/berth/registry/secret"
 )
 
 // soon are limits with which a server is good after a moment.
@@ -132,10 +134,47 @@ func TestWithout(t *testing.T) {
 	want(503)
 	r.restart(api.RestartRequest{})
 	want(200)
+	// Without a filter of the whole site, nobody gets past it.
+	r.guard()
+	r.restart(api.RestartRequest{Without: []string{passwordFilter + "@v1.0.0"}})
+	r.wantShut("as the owner asked")
+	r.mustCall("PUT", "/site/filters", api.SiteFiltersRequest{Filters: []string{}}, nil)
+	want(200)
 	for _, in := range []api.RestartRequest{{Mode: "later"}, {Without: []string{"nobody.example/x@v1.0.0"}}, {Without: []string{"?"}}, {Mode: "failsafe", WithoutNew: true}} {
 		if err := r.call("POST", "/system/restart", in, nil); err == nil {
 			t.Errorf("%+v is done", in)
 		}
+	}
+}
+
+const passwordFilter = "berth.invalid/password"
+
+// guard puts a filter before the whole site that needs a secret.
+func (r *rig) guard() {
+	r.Helper()
+	var job console.Job
+	r.mustCall("POST", "/bundled", api.InstallBundled{ID: "password"}, &job)
+	if job, err := r.owner().Follow(r.Context(), job, func(console.Job) {}); err != nil || job.Error != nil {
+		r.Fatalf("install: %v %v", err, job.Error)
+	}
+	r.givePassword()
+	r.mustCall("PUT", "/site/filters", api.SiteFiltersRequest{Filters: []string{passwordFilter}}, nil)
+}
+
+func (r *rig) givePassword() {
+	r.Helper()
+	r.mustCall("PATCH", "/config", api.ConfigChange{Level: "package", Package: passwordFilter, Set: map[string]json.RawMessage{"password": []byte(`"correct horse"`)}}, nil)
+}
+
+// wantShut asserts that the filter before the whole site is missing, that
+// nobody gets past it, and that the owner reads why.
+func (r *rig) wantShut(why string) {
+	r.Helper()
+	if status, _ := r.get(r.site + "/"); status != http.StatusServiceUnavailable {
+		r.Errorf("the site answers %d", status)
+	}
+	if s := r.system(); len(s.Notices) != 1 || s.Notices[0].Kind != "site-filters" || !strings.Contains(s.Notices[0].Message, passwordFilter) || !strings.Contains(s.Notices[0].Message, why) {
+		r.Errorf("the owner reads %+v", s)
 	}
 }
 
@@ -292,6 +331,20 @@ func TestMissingKey(t *testing.T) {
 	key := filepath.Join(r.Data, "secret.key")
 	must(os.Rename(key, key+".away"))
 	r.wantFault("secret.key is missing", func() { must(os.Rename(key+".away", key)) })
+
+	// With another key the server runs. What it can't open is entered again.
+	r.guard()
+	r.stopNow()
+	must(os.Remove(key))
+	_, err := secret.Create(key)
+	must(err)
+	r.start()
+	r.within(pageTime, "the server", r.ready)
+	r.wantShut("was stored with another secret key")
+	r.givePassword()
+	if status, _ := r.get(r.site + "/"); status != http.StatusUnauthorized {
+		r.Errorf("afterwards the site answers %d", status)
+	}
 }
 
 // TestPortTaken starts a server whose site has a port that another program

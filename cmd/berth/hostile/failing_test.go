@@ -38,7 +38,7 @@ func TestFailingModule(t *testing.T) {
 	if want := "hostile.example/faint@v1.0.0 failed 5 times in "; !strings.HasPrefix(disabled.Disabled, want) || !strings.Contains(disabled.Disabled, "unreachable") {
 		t.Errorf("the reason is %q, want %s… with the cause", disabled.Disabled, want)
 	}
-	f.settle("/faint/", 503)
+	f.settle("", "/faint/", 503)
 	f.get("/busy/").want(t, 200)
 	var history []api.Revision
 	f.call("GET", "/revisions", nil, &history)
@@ -74,7 +74,7 @@ func TestFailingModule(t *testing.T) {
 		f.getFrom("beta.site.example", "/beta/t").want(t, 500)
 	}
 	f.until(beta.ID, func(m api.Mount) bool { return m.BetaPolicy.Mode == "owner" && m.Disabled == "" })
-	f.getFrom("beta.site.example", "/beta/t").want(t, 404)
+	f.settle("beta.site.example", "/beta/t", 404)
 }
 
 // A status is what a visitor got.
@@ -109,11 +109,11 @@ func (f *fixture) getFrom(host, path string) status {
 
 // settle asks for a path until it answers a status: the site changes an
 // instant after what is remembered.
-func (f *fixture) settle(path string, status int) {
+func (f *fixture) settle(host, path string, status int) {
 	f.Helper()
-	for begin := time.Now(); f.get(path).code != status; time.Sleep(10 * time.Millisecond) {
+	for begin := time.Now(); f.getFrom(host, path).code != status; time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > 5*time.Second {
-			f.Fatalf("%s does not come to answer %d", path, status)
+			f.Fatalf("%s%s does not come to answer %d", host, path, status)
 		}
 	}
 }

@@ -115,8 +115,14 @@ func TestRestore(t *testing.T) {
 func (f *fixture) restart() {
 	f.Helper()
 	f.stop()
+	f.open(testOptions(f.logs))
+}
+
+// open starts a server on the data of one that was stopped.
+func (f *fixture) open(options Options) {
+	f.Helper()
 	var err error
-	f.server, err = Open(f.Context(), Startup{Data: f.data, Site: "127.0.0.1:0", HTTPS: "127.0.0.1:0", Console: "127.0.0.1:0"}, testOptions(f.logs))
+	f.server, err = Open(f.Context(), Startup{Data: f.data, Site: "127.0.0.1:0", HTTPS: "127.0.0.1:0", Console: "127.0.0.1:0"}, options)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -82,6 +82,7 @@ func (s *Server) changeData(ctx context.Context, why string, edit func(*revision
 		return rev, nil, nil
 	}
 	staged.Swap()
+	s.lookAtFilters()
 	s.servesAnother(rev)
 	return rev, apiMoves(settlement.moves), nil
 }

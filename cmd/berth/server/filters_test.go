@@ -141,7 +141,7 @@ func TestPasswordFilter(t *testing.T) {
 }
 
 // TestSiteFilterIsInUse asks that what stands before the whole site counts as
-// part of it: a server whose filter is gone doesn't start.
+// part of it: a site whose filter is gone answers nobody.
 func TestSiteFilterIsInUse(t *testing.T) {
 	f := newFixture(t)
 	var job console.Job

@@ -13,9 +13,10 @@ import (
 // remembered.
 const (
 	// OptionWithout, with =PACKAGE@VERSION, leaves out the mounts that use it.
+	// Where a filter of the whole site does, all of the site answers 503.
 	OptionWithout = "without"
-	// OptionWithoutNew leaves out the mounts that use anything that the last
-	// good revision does not.
+	// OptionWithoutNew leaves out in the same way what uses anything that the
+	// last good revision does not.
 	OptionWithoutNew = "without-new"
 )
 
@@ -27,7 +28,7 @@ type leftOut struct {
 }
 
 // leaveOut reads the options of the start.
-func (s *Server) leaveOut(ctx context.Context, rev *revision.Revision) error {
+func (s *Server) leaveOut(ctx context.Context) error {
 	s.leftOut.without = map[string]bool{}
 	for _, option := range s.start.Options {
 		name, value, _ := strings.Cut(option, "=")
@@ -38,12 +39,6 @@ func (s *Server) leaveOut(ctx context.Context, rev *revision.Revision) error {
 			if err := s.leaveOutNew(ctx); err != nil {
 				return err
 			}
-		}
-	}
-	for i := range rev.Settings.Filters {
-		if why := s.leftOut.why(&rev.Settings.Filters[i]); why != "" {
-			// Without a filter that guards all of it, none of the site may answer.
-			return fmt.Errorf("a filter of the whole site can't be left out, as it guards all of it: %s. Go back to a revision without it", why)
 		}
 	}
 	return nil
@@ -110,4 +105,25 @@ func (l *leftOut) tell(n *notices) {
 	if len(l.routes) > 0 {
 		n.set(Notice{Kind: "left-out", Message: "This start leaves out, as the owner asked: " + strings.Join(l.routes, ", ") + ".", Hint: "replace or unmount what is to blame, then berth restart"})
 	}
+}
+
+const noticeFilters = "site-filters"
+
+// lookAtFilters tells the owner which filters of the whole site are not at
+// work, so that nothing of it answers.
+func (s *Server) lookAtFilters() {
+	missing := s.site.MissingFilters()
+	var list []string
+	for _, filter := range sortedKeys(missing) {
+		list = append(list, fmt.Sprintf("%s (%s)", filter, missing[filter]))
+	}
+	if err := s.site.FiltersError(); err != nil {
+		list = append(list, err.Error())
+	}
+	if len(list) == 0 {
+		s.notices.clear(noticeFilters)
+		return
+	}
+	s.notice(Notice{Kind: noticeFilters, Message: "The whole site answers 503, because nobody may pass it without its filters, and not all are at work: " + strings.Join(list, "; ") + ".",
+		Hint: "enter again what a filter lacks (berth config), or take it away (berth filters --none): the site is back at once. After another repair: berth restart"})
 }

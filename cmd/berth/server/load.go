@@ -27,13 +27,14 @@ func (s *Server) loadSite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.leaveOut(ctx, rev); err != nil {
+	if err := s.leaveOut(ctx); err != nil {
 		return err
 	}
 	if err := s.begin(ctx, protocol.PhaseCompile); err != nil {
 		return err
 	}
 	translator := s.translator(rev.Settings, func(pkg string) (config.Values, error) { return packages[pkg], nil })
+	translator.starting = true
 	settings, err := translator.settings(ctx)
 	if err != nil {
 		return err
@@ -51,7 +52,11 @@ func (s *Server) loadSite(ctx context.Context) error {
 	if err := s.begin(ctx, protocol.PhaseRoute); err != nil {
 		return err
 	}
-	return s.site.Apply(ctx, change)
+	if err := s.site.Apply(ctx, change); err != nil {
+		return err
+	}
+	s.lookAtFilters()
+	return nil
 }
 
 // revisionToServe is the head, or the last good revision when the wrapper

@@ -72,6 +72,7 @@ func (s *Server) look(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		s.lookAtDisk()
+		s.lookAtFilters()
 		if by := s.clock.jumped(); by != 0 {
 			s.tellJump(by)
 		}

@@ -199,9 +199,13 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// disabledMounts lists the mounts that answer 503, with why.
+// disabledMounts lists what answers 503, with why: mounts, or the whole site.
 func (s *Server) disabledMounts(ctx context.Context) ([]string, error) {
 	list := []string{}
+	missing := s.site.MissingFilters()
+	for _, filter := range sortedKeys(missing) {
+		list = append(list, "the whole site, for lack of its filter "+filter+": "+missing[filter])
+	}
 	for _, m := range s.site.Disabled() {
 		list = append(list, strings.TrimSpace(m.Host+m.Path+": "+m.Disabled))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/berth-host/berth/host/console"
 	"github.com/berth-host/berth/host/console/api"
 	"github.com/berth-host/berth/registry/name"
+	"github.com/berth-host/berth/registry/resolve"
 	"github.com/berth-host/berth/registry/revision"
 )
 
@@ -88,27 +89,12 @@ func (s *Server) checkWithout(ctx context.Context, text string) error {
 	if err != nil {
 		return err
 	}
-	uses := func(u *revision.Unit) bool {
-		for _, node := range u.Lock.Nodes {
-			if node.ID == id {
-				return true
-			}
-		}
-		return false
-	}
-	for i := range head.Settings.Filters {
-		if uses(&head.Settings.Filters[i]) {
-			return badRestart("%s takes part in a filter of the whole site, which guards all of it and can't be left out", id)
-		}
-	}
-	for m, err := range s.chain.Mounts(ctx, head) {
+	for p, err := range s.parts(ctx, head) {
 		if err != nil {
 			return err
 		}
-		for _, slot := range slots {
-			if slices.ContainsFunc(m.In(slot).Units(), uses) {
-				return nil
-			}
+		if slices.ContainsFunc(p.unit.Lock.Nodes, func(node resolve.Node) bool { return node.ID == id }) {
+			return nil
 		}
 	}
 	return badRestart("nothing that is mounted uses %s", id)

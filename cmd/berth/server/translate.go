@@ -26,6 +26,7 @@ type translator struct {
 	packageLevel func(pkg string) (config.Values, error)
 	settlement   *settlement          // of a change; nil: data is where it was left
 	known        map[string]mountData // by mount, as far as it was looked up
+	starting     bool                 // the server: any filter of the whole site may turn out to be missing
 }
 
 func (s *Server) translator(settings revision.Settings, packageLevel func(string) (config.Values, error)) *translator {
@@ -37,14 +38,35 @@ func (t *translator) settings(ctx context.Context) (site.Settings, error) {
 		Open: t.site.Open, Host: t.site.Host, BetaHost: t.site.BetaHost,
 		BetaKey: t.server.betaKey, DrainTime: drainTime,
 	}
+	before := t.server.site.MissingFilters()
+	missing := map[string]string{}
 	for i := range t.site.Filters {
-		unit, err := t.unit(ctx, nil, revision.Production, &t.site.Filters[i], asFilter)
-		if err != nil {
-			return settings, fmt.Errorf("site filter %s: %w", t.site.Filters[i].Lock.Root, err)
+		filter := t.site.Filters[i].Lock.Root.String()
+		_, may := before[filter]
+		may = may || t.starting
+		unit, err := t.siteFilter(ctx, &t.site.Filters[i], may)
+		switch {
+		case err == nil:
+			settings.Filters = append(settings.Filters, unit)
+		case may:
+			missing[filter] = err.Error()
+		default:
+			return settings, fmt.Errorf("site filter %s: %w", filter, err)
 		}
-		settings.Filters = append(settings.Filters, unit)
+	}
+	if len(missing) > 0 {
+		settings.Filters, settings.Missing = nil, missing
 	}
 	return settings, nil
+}
+
+// siteFilter builds a filter of the whole site. One that may be missing is not
+// built in a start that leaves it out.
+func (t *translator) siteFilter(ctx context.Context, u *revision.Unit, mayMiss bool) (*site.Unit, error) {
+	if why := t.server.leftOut.why(u); mayMiss && why != "" {
+		return nil, errors.New(why)
+	}
+	return t.unit(ctx, nil, revision.Production, u, asFilter)
 }
 
 // drainTime is how long requests on a replaced deployment may go on.
