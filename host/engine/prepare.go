@@ -135,7 +135,7 @@ func childError(err error, stderr string, limits childLimits) error {
 		return fmt.Errorf("the compiler did not start: %w", err)
 	case strings.Contains(stderr, "out of memory") || strings.Contains(stderr, "cannot allocate memory"):
 		return errors.New("the module needs more memory to compile than is allowed")
-	case exit.UserTime()+exit.SystemTime() >= limits.CPU*9/10: // the kernel counts a little otherwise
+	case strings.HasPrefix(first, "SIGXCPU"), exit.UserTime()+exit.SystemTime() >= limits.CPU*9/10: // the kernel counts a little otherwise
 		return errors.New("the module needs more processor time to compile than is allowed")
 	case first == "":
 		return fmt.Errorf("the compiler ended early: %v", exit)

@@ -30,7 +30,11 @@ func limitSelf(l childLimits) error {
 		if limit.value == 0 {
 			continue
 		}
-		if err := unix.Setrlimit(limit.resource, &unix.Rlimit{Cur: limit.value, Max: limit.value}); err != nil {
+		rlimit := unix.Rlimit{Cur: limit.value, Max: limit.value}
+		if limit.resource == unix.RLIMIT_CPU {
+			rlimit.Max++ // at the lower one the process can still say why it ends, at the upper one it is killed
+		}
+		if err := unix.Setrlimit(limit.resource, &rlimit); err != nil {
 			return fmt.Errorf("limiting the %s to %d: %w", limit.what, limit.value, err)
 		}
 	}
