@@ -4,6 +4,8 @@ package faults
 
 import (
 	"errors"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +17,7 @@ import (
 	"github.com/berth-host/berth/failsafe/protocol"
 	"github.com/berth-host/berth/failsafe/wrapper"
 	"github.com/berth-host/berth/host/console/api"
+	"github.com/berth-host/berth/registry/store/bolt"
 )
 
 // phases are those of a start, in their order.
@@ -185,6 +188,21 @@ func (r *rig) noticedClock(protocol.Phase) {
 	})
 }
 
+// wantWaysOut holds that failsafe mode reads the store and gives a backup.
+func (r *rig) wantWaysOut() {
+	form := url.Values{"token": {token.FindStringSubmatch(r.page())[1]}}
+	if status, body := r.get(r.console + "/store"); status != http.StatusOK || !strings.Contains(body, "The store can be opened") {
+		r.Errorf("the page Store: %d %s", status, text(body))
+	}
+	status, body := r.post("/backup", form)
+	if status != http.StatusOK {
+		r.Fatalf("the backup: %d %s", status, text(body))
+	}
+	if err := bolt.Restore(r.Context(), strings.NewReader(body), filepath.Join(r.TempDir(), "restored")); err != nil {
+		r.Error(err)
+	}
+}
+
 // noticedJump holds that a clock which goes forward while the server runs is
 // told; one that was ahead from the beginning looks like any other.
 func (r *rig) noticedJump(phase protocol.Phase) {
@@ -246,6 +264,9 @@ func TestSurroundings(t *testing.T) {
 					page := text(r.page())
 					if !strings.Contains(page, s.cause) {
 						t.Errorf("the page does not tell the cause, %q:\n%s", s.cause, page)
+					}
+					if s.kind == "read-only" {
+						r.wantWaysOut()
 					}
 					if !s.writes {
 						r.wantUnchanged(before)
