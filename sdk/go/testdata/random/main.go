@@ -1,6 +1,6 @@
 //go:build wasip1
 
-// Answers with random numbers of the standard library and of the SDK, and with
+// Command random answers with random numbers of math/rand and of the SDK, and with
 // how often it was warmed up.
 package main
 
